@@ -1,0 +1,168 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// Tenant names one gate: the prefix of its accounts, and the gateway that its
+// digests are bound to.
+type Tenant schemas.Name
+
+// Account is a side of the wall.
+type Account string
+
+// The accounts. Streams and stages live in Gate, the audit in Audit. Everyone
+// else connects to one of the others, which have no JetStream and import only
+// what their roles need.
+const (
+	Gate      Account = "GATE"
+	AuditLog  Account = "AUDIT"
+	Agents    Account = "AGENTS"
+	Review    Account = "REVIEW"
+	Exec      Account = "EXEC"
+	Operate   Account = "OPERATE"
+	AuditRead Account = "AUDIT-READ"
+)
+
+// Account returns the full name of a tenant's account.
+func (t Tenant) Account(a Account) string { return strings.ToUpper(string(t)) + "-" + string(a) }
+
+const (
+	// API is the prefix under which the accounts outside see the few JetStream
+	// subjects that they import.
+	API = "hold.API"
+
+	gateAPI    = "GATE.API"                    // GATE's consumer API, as AUDIT imports it
+	copyPrefix = "copy.audit"                  // where GATE delivers what AUDIT copies
+	auditInfo  = "AUDIT.API.STREAM.INFO.AUDIT" // AUDIT's health, as GATE imports it
+
+	bundleStore = "OBJ_bundles"
+)
+
+// door is something that one account lets others use. A service is a subject
+// that they may publish to and are answered on; a stream one that they may
+// subscribe to.
+type door struct {
+	of      Account
+	kind    string // service or stream
+	subject string
+	to      []Account
+	as      string // the subject on the other side, if it differs
+	stream  bool   // the answer is more than one message
+}
+
+// doors is every way through the wall.
+func doors() []door {
+	settled := string(schemas.Settled)
+	next := "CONSUMER.MSG.NEXT." + settled + ".*"
+	own := "DIRECT.GET." + settled + ".>"
+	audit := "DIRECT.GET.AUDIT"
+	leader := "STREAM.MSG.GET.AUDIT" // for records whose headers cannot be read
+	return []door{
+		{of: Gate, kind: "service", subject: "intents.*.*.*", to: []Account{Agents}},
+		{of: Gate, kind: "service", subject: "decisions.*.*.*.*", to: []Account{Review}},
+		{of: Gate, kind: "service", subject: "outcomes.*.*.*", to: []Account{Exec}},
+		{of: Gate, kind: "service", subject: "control.*.*.*", to: []Account{Operate}},
+		{of: Gate, kind: "service", subject: "$O.bundles.>", to: []Account{Operate}},
+		{of: Gate, kind: "service", subject: "ask.*.*", to: []Account{Agents, Review, Exec, Operate}},
+		{of: Gate, kind: "service", subject: "claims.*.*.*", to: []Account{Exec}},
+		{of: Gate, kind: "service", subject: "$JS.API." + own, as: API + "." + own, to: []Account{Agents}},
+		{of: Gate, kind: "service", subject: "$JS.API." + next, as: API + "." + next, to: []Account{Exec}, stream: true},
+		{of: Gate, kind: "service", subject: "$JS.ACK." + settled + ".>", to: []Account{Exec}},
+		{of: Gate, kind: "stream", subject: "notices.*.*.*", to: []Account{Agents}},
+		{of: Gate, kind: "stream", subject: "holds.*.*.*.*", to: []Account{Review}},
+		// What AUDIT needs to copy from GATE, and GATE to see that it does.
+		{of: Gate, kind: "service", subject: "$JS.API.CONSUMER.>", as: gateAPI + ".CONSUMER.>", to: []Account{AuditLog}, stream: true},
+		{of: Gate, kind: "service", subject: "$JS.FC.>", to: []Account{AuditLog}},
+		{of: Gate, kind: "stream", subject: "copy.>", to: []Account{AuditLog}},
+		{of: AuditLog, kind: "service", subject: "$JS.API.STREAM.INFO.AUDIT", as: auditInfo, to: []Account{Gate}},
+		{of: AuditLog, kind: "service", subject: "$JS.API." + audit, as: API + "." + audit, to: []Account{AuditRead}, stream: true},
+		{of: AuditLog, kind: "service", subject: "$JS.API." + leader, as: API + "." + leader, to: []Account{AuditRead}},
+	}
+}
+
+// Accounts returns all accounts.
+func Accounts() []Account {
+	return []Account{Gate, AuditLog, Agents, Review, Exec, Operate, AuditRead}
+}
+
+// WriteConfig returns the tenant's accounts as a nats-server configuration, with
+// the given users in them. The embedded server reads the same text, without
+// users.
+func (t Tenant) WriteConfig(users []User) string {
+	var b strings.Builder
+	b.WriteString("accounts {\n")
+	for _, a := range Accounts() {
+		fmt.Fprintf(&b, "  %q: {\n", t.Account(a))
+		if a == Gate || a == AuditLog {
+			b.WriteString("    jetstream: enabled\n")
+		}
+		t.writeDoors(&b, a)
+		writeUsers(&b, a, users)
+		b.WriteString("  }\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+func (t Tenant) writeDoors(b *strings.Builder, a Account) {
+	b.WriteString("    exports: [\n")
+	for _, d := range doors() {
+		if d.of != a {
+			continue
+		}
+		fmt.Fprintf(b, "      { %s: %q, accounts: [", d.kind, d.subject)
+		for i, to := range d.to {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(b, "%q", t.Account(to))
+		}
+		b.WriteString("]")
+		if d.stream {
+			b.WriteString(", response_type: stream")
+		}
+		b.WriteString(" }\n")
+	}
+	b.WriteString("    ]\n    imports: [\n")
+	for _, d := range doors() {
+		if !slices.Contains(d.to, a) {
+			continue
+		}
+		fmt.Fprintf(b, "      { %s: { account: %q, subject: %q }", d.kind, t.Account(d.of), d.subject)
+		if d.as != "" {
+			fmt.Fprintf(b, ", to: %q", d.as)
+		}
+		b.WriteString(" }\n")
+	}
+	b.WriteString("    ]\n")
+}
+
+func writeUsers(b *strings.Builder, a Account, users []User) {
+	b.WriteString("    users: [\n")
+	for _, u := range users {
+		if u.Account != a {
+			continue
+		}
+		b.WriteString(u.Config())
+	}
+	b.WriteString("    ]\n")
+}
+
+// Config returns the user as an entry of a nats-server configuration.
+func (u User) Config() string {
+	return fmt.Sprintf("      # %s\n      { nkey: %s, permissions: { publish: { allow: %s }, subscribe: { allow: %s } } }\n",
+		u.Name, u.Key, list(u.Publish), list(u.Subscribe))
+}
+
+func list(subjects []string) string {
+	quoted := make([]string, len(subjects))
+	for i, s := range subjects {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}

@@ -1,0 +1,104 @@
+package embedded
+
+import (
+	"encoding/base64"
+	"math"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+	"github.com/rs/zerolog"
+
+	"github.com/holdpoint/holdpoint/broker"
+)
+
+// doorman decides who may connect, and to which account with which permissions.
+type doorman struct {
+	tenant    broker.Tenant
+	directory Directory
+	log       zerolog.Logger
+	server    *server.Server
+}
+
+func newDoorman(cfg Config) *doorman {
+	return &doorman{tenant: cfg.Tenant, directory: cfg.Directory, log: cfg.Log}
+}
+
+// Check implements [server.Authentication]: the client must sign the server's
+// nonce with a key that the directory knows.
+func (d *doorman) Check(c server.ClientAuthentication) bool {
+	opts := c.GetOpts()
+	if c.Kind() != server.CLIENT || !signed(opts.Nkey, opts.Sig, c.GetNonce()) {
+		return false
+	}
+	user, err := d.user(opts.Nkey)
+	if err != nil {
+		d.log.Warn().Err(err).Msg("refusing a connection")
+		return false
+	}
+	c.RegisterUser(user)
+	return true
+}
+
+func (d *doorman) user(key string) (*server.User, error) {
+	id, err := d.directory.ByKey(key)
+	if err != nil {
+		return nil, err
+	}
+	user, err := broker.UserOf(id)
+	if err != nil {
+		return nil, err
+	}
+	account, err := d.server.LookupAccount(d.tenant.Account(user.Account))
+	if err != nil {
+		return nil, err
+	}
+	return &server.User{
+		Username: string(id.Name),
+		Account:  account,
+		Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: user.Publish},
+			Subscribe: &server.SubjectPermission{Allow: user.Subscribe},
+		},
+	}, nil
+}
+
+// signed reports whether sig is the signature over nonce of the holder of key.
+func signed(key, sig string, nonce []byte) bool {
+	if key == "" || len(nonce) == 0 {
+		return false
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(sig)
+	if err != nil {
+		return false
+	}
+	public, err := nkeys.FromPublicKey(key)
+	return err == nil && public.Verify(nonce, signature) == nil
+}
+
+// review cuts off every connection whose key the directory no longer knows.
+func (d *doorman) review() {
+	connections, err := d.server.Connz(&server.ConnzOptions{Username: true, Limit: math.MaxInt32})
+	if err != nil {
+		d.log.Error().Err(err).Msg("listing connections")
+		return
+	}
+	for _, c := range connections.Conns {
+		if _, err := d.directory.ByKey(c.AuthorizedUser); err == nil {
+			continue
+		}
+		if err := d.server.DisconnectClientByID(c.Cid); err == nil {
+			d.log.Info().Str("name", c.Name).Msg("cut off a connection whose identity was removed")
+		}
+	}
+}
+
+// logger passes the server's words on. What it says when all is well is noise
+// to us.
+type logger struct{ log zerolog.Logger }
+
+func (l logger) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
+func (l logger) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v...) }
+func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
+func (l logger) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
+func (l logger) Debugf(string, ...any)           {}
+func (l logger) Tracef(string, ...any)           {}

@@ -1,0 +1,53 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// translate gives err, which came out of NATS while doing op, the meaning that
+// the rest of holdpoint understands. This is the only place that names NATS
+// errors.
+func translate(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %w", op, meaning(err), err)
+}
+
+func meaning(err error) error {
+	switch {
+	case wrongSequence(err):
+		return schemas.ErrStale
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return schemas.ErrNotFound
+	case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum),
+		errors.Is(err, nats.ErrMaxPayload),
+		errors.Is(err, nats.ErrBadSubject):
+		return schemas.ErrInvalid
+	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrAuthorization):
+		return schemas.ErrDenied
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	default:
+		return schemas.ErrUnavailable
+	}
+}
+
+// wrongSequence reports whether a conditional write lost. A single stream says
+// 10071; a replicated one also says 10164, which means that another write is
+// under way and may still come to nothing. Both mean look, not settled.
+func wrongSequence(err error) bool {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+}

@@ -1,0 +1,175 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// Sent is the broker's word that it keeps a message.
+type Sent struct {
+	Stream schemas.Stream
+	Seq    uint64
+
+	// Duplicate says that the stream has seen the message's id, and kept nothing.
+	Duplicate bool
+}
+
+// Send publishes d to the stream of its subject and returns when the broker
+// keeps it. After any error but ErrInvalid and ErrDenied the caller does not know
+// whether it does; sending the same again is safe.
+func (c *Conn) Send(ctx context.Context, d schemas.Draft) (Sent, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	m := &nats.Msg{Subject: d.Subject, Header: nats.Header(d.Header), Data: d.Body}
+	ack, err := c.js.PublishMsg(ctx, m)
+	if err != nil {
+		return Sent{}, c.explain("sending to "+d.Subject, err)
+	}
+	return Sent{Stream: schemas.Stream(ack.Stream), Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
+}
+
+// explain translates err. A publish that is not permitted is not answered: the
+// server says so beside it.
+func (c *Conn) explain(op string, err error) error {
+	if violation := c.nc.LastError(); errors.Is(violation, nats.ErrPermissionViolation) && errors.Is(err, context.DeadlineExceeded) {
+		return translate(op, violation)
+	}
+	return translate(op, err)
+}
+
+// Ask asks the gate a question as the identity of that name.
+func (c *Conn) Ask(ctx context.Context, name schemas.Name, what string, q schemas.Question) (schemas.Answer, error) {
+	return c.question(ctx, "ask."+string(name)+"."+what, q)
+}
+
+// Claim asks the gate for the grant to perform a released intent.
+func (c *Conn) Claim(ctx context.Context, executor schemas.Name, k schemas.Key, q schemas.Question) (schemas.Answer, error) {
+	return c.question(ctx, "claims."+string(executor)+"."+string(k.Agent)+"."+string(k.ID), q)
+}
+
+func (c *Conn) question(ctx context.Context, subject string, q schemas.Question) (schemas.Answer, error) {
+	op := "asking " + subject
+	body, err := schemas.Marshal(q)
+	if err != nil {
+		return schemas.Answer{}, fmt.Errorf("%s: %w", op, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	m, err := c.nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return schemas.Answer{}, c.explain(op, err)
+	}
+	var answer schemas.Answer
+	if err := schemas.Unmarshal(m.Data, &answer); err != nil {
+		return schemas.Answer{}, fmt.Errorf("%s: %w: %w", op, schemas.ErrUnavailable, err)
+	}
+	return answer, answer.Problem.Err()
+}
+
+// OwnSettlement returns the record of the verdict on an agent's own intent, or
+// an ErrNotFound.
+func (c *Conn) OwnSettlement(ctx context.Context, k schemas.Key) (schemas.Record, error) {
+	for _, kind := range []string{"released", "refused"} {
+		subject := schemas.Subject{Kind: kind, Agent: k.Agent, Intent: k.ID}.String()
+		m, err := c.request(ctx, "reading "+subject, API+".DIRECT.GET."+string(schemas.Settled)+"."+subject, nil)
+		if err != nil {
+			return schemas.Record{}, err
+		}
+		r, err := directRecord(schemas.Settled, m)
+		err = translate("reading "+subject, err)
+		if !errors.Is(err, schemas.ErrNotFound) {
+			return r, err
+		}
+	}
+	return schemas.Record{}, fmt.Errorf("verdict on %s: %w", k, schemas.ErrNotFound)
+}
+
+// Listen calls ring for every message on subject, such as a notice, until ctx
+// ends. It returns when the broker knows of it.
+func (c *Conn) Listen(ctx context.Context, subject string, ring func(subject string)) error {
+	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) { ring(m.Subject) })
+	if err != nil {
+		return translate("listening on "+subject, err)
+	}
+	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	return c.flush(ctx)
+}
+
+// Delivery is a released intent that the broker hands to one of the executors of
+// its system.
+type Delivery struct {
+	Key schemas.Key
+	msg *nats.Msg
+}
+
+// Done says that nothing is left to do about the delivery here.
+func (d Delivery) Done() error { return translate("acknowledging", d.msg.Ack()) }
+
+// Later says that it is to be handed out again after a while.
+func (d Delivery) Later(after time.Duration) error {
+	return translate("postponing", d.msg.NakWithDelay(after))
+}
+
+// Working says that it is being worked on still.
+func (d Delivery) Working() error { return translate("holding", d.msg.InProgress()) }
+
+// Pull hands up to limit released intents of a system to take, each as it comes,
+// and returns when that many came or the time to wait is over.
+func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Duration, take func(Delivery)) error {
+	op := "taking releases of " + system
+	sub, err := c.nc.SubscribeSync(c.nc.NewInbox())
+	if err != nil {
+		return translate(op, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := c.pullRequest(sub.Subject, system, limit, wait); err != nil {
+		return translate(op, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait+answerWait)
+	defer cancel()
+	for range limit {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return c.explain(op, err)
+		}
+		if m.Header.Get("Status") != "" && len(m.Data) == 0 {
+			return pullStatus(op, m)
+		}
+		s, err := schemas.ParseSubject(m.Subject)
+		if err != nil {
+			return fmt.Errorf("%s: %w", op, err)
+		}
+		take(Delivery{Key: schemas.Key{Agent: s.Agent, ID: s.Intent}, msg: m})
+	}
+	return nil
+}
+
+func (c *Conn) pullRequest(inbox, system string, limit int, wait time.Duration) error {
+	body, err := json.Marshal(struct {
+		Batch   int           `json:"batch"`
+		Expires time.Duration `json:"expires"`
+	}{limit, wait})
+	if err != nil {
+		return err
+	}
+	return c.nc.PublishRequest(API+".CONSUMER.MSG.NEXT."+string(schemas.Settled)+"."+SystemConsumer(system), inbox, body)
+}
+
+// pullStatus says what ended a pull: the time that was given, or trouble.
+func pullStatus(op string, m *nats.Msg) error {
+	switch status := m.Header.Get("Status"); status {
+	case "404", "408":
+		return nil
+	case "503":
+		return fmt.Errorf("%s: %w: no bundle names this system yet", op, schemas.ErrUnavailable)
+	default:
+		return fmt.Errorf("%s: %w: %s %s", op, schemas.ErrUnavailable, status, m.Header.Get("Description"))
+	}
+}

@@ -1,0 +1,151 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// A message that met trouble waits before it is handed out again, longer each
+// time.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// Handler handles the messages of one stream. Both methods may be called
+// concurrently, and more than once with the same record.
+type Handler interface {
+	// Handle returns nil when r was dealt with, in whatever way. Its error
+	// decides when r is handed out again, see settle.
+	Handle(ctx context.Context, r schemas.Record) error
+
+	// Refuse ends r in place of Handle, which panicked on it.
+	Refuse(ctx context.Context, r schemas.Record, cause string) error
+}
+
+// Work hands the messages of a stream to h, the stage whose input it is, at most
+// width at a time, until ctx ends. Then it takes no more, and returns when those
+// that were taken are dealt with. The same stage on several processes shares the
+// messages.
+func (l *Log) Work(ctx context.Context, stream schemas.Stream, width int, h Handler) error {
+	op := "working on " + string(stream)
+	c, err := l.js.Consumer(ctx, string(stream), stageConsumer(stream))
+	if err != nil {
+		return translate(op, err)
+	}
+	messages, err := c.Messages(jetstream.PullMaxMessages(2*width), jetstream.PullExpiry(5*time.Second))
+	if err != nil {
+		return translate(op, err)
+	}
+	defer context.AfterFunc(ctx, messages.Drain)()
+	w := worker{log: l, stream: stream, handler: h}
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	places := make(chan struct{}, width)
+	for {
+		m, err := messages.Next()
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return nil
+		}
+		if err != nil {
+			// A missed heartbeat or a lost leader: the iterator goes on by itself.
+			l.Conn.log.Warn().Err(err).Str("stream", string(stream)).Msg("waiting for messages")
+			continue
+		}
+		places <- struct{}{}
+		busy.Go(func() {
+			defer func() { <-places }()
+			// What was taken is dealt with even while the stage stops.
+			w.handle(context.WithoutCancel(ctx), m)
+		})
+	}
+}
+
+type worker struct {
+	log     *Log
+	stream  schemas.Stream
+	handler Handler
+}
+
+func (w worker) handle(ctx context.Context, m jetstream.Msg) {
+	r, err := w.record(ctx, m)
+	if err == nil {
+		err = w.dispatch(ctx, r)
+	}
+	if err != nil {
+		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Str("subject", m.Subject()).Msg("handling; trying again")
+	}
+	if err := settle(m, err); err != nil {
+		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Msg("answering the broker")
+	}
+}
+
+// dispatch calls the handler, and lets a panic cost only the message on which it
+// happened.
+func (w worker) dispatch(ctx context.Context, r schemas.Record) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			w.log.Conn.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).
+				Str("stream", string(w.stream)).Uint64("seq", r.Seq).Msg("handling panicked; refusing the message")
+			err = w.handler.Refuse(ctx, r, fmt.Sprint(cause))
+		}
+	}()
+	return w.handler.Handle(ctx, r)
+}
+
+// record returns m as a record. A message without headers may be one whose
+// headers cannot be read, which the client library does not tell apart.
+func (w worker) record(ctx context.Context, m jetstream.Msg) (schemas.Record, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return schemas.Record{}, translate("reading a message of "+string(w.stream), err)
+	}
+	seq := meta.Sequence.Stream
+	if len(m.Headers()) == 0 {
+		return w.log.getFromLeader(ctx, "$JS.API", w.stream, getRequest{Seq: seq})
+	}
+	return schemas.Record{
+		Stream:  w.stream,
+		Seq:     seq,
+		Subject: m.Subject(),
+		Time:    meta.Timestamp,
+		Header:  schemas.Header(m.Headers()),
+		Body:    m.Data(),
+	}, nil
+}
+
+// settle tells the server what becomes of m, now that its handler returned err:
+//
+//	nil, ErrClosed         done: acknowledge (everything is idempotent, so no double ack)
+//	ErrInvalid, ErrDenied  never again: what there is to say is on record by now
+//	ErrStale               lost a race: again at once
+//	any other              trouble: again after a while
+func settle(m jetstream.Msg, err error) error {
+	switch {
+	case err == nil, errors.Is(err, schemas.ErrClosed):
+		return translate("acknowledging", m.Ack())
+	case errors.Is(err, schemas.ErrInvalid), errors.Is(err, schemas.ErrDenied):
+		return translate("ending", m.TermWithReason(err.Error()))
+	case errors.Is(err, schemas.ErrStale):
+		return translate("returning", m.Nak())
+	default:
+		return translate("postponing", m.NakWithDelay(retryAfter(m)))
+	}
+}
+
+// retryAfter doubles with every delivery of m.
+func retryAfter(m jetstream.Msg) time.Duration {
+	meta, err := m.Metadata()
+	if err != nil || meta.NumDelivered > 7 {
+		return lastRetry
+	}
+	return min(lastRetry, firstRetry<<(meta.NumDelivered-1))
+}
