@@ -1,0 +1,242 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// lookEvery is how often a waiting agent looks, whatever the notices say.
+const lookEvery = time.Second
+
+// Proposal is what an agent proposes.
+type Proposal struct {
+	Action schemas.Action
+
+	// Params are the action's parameters, encoded as a JSON object.
+	Params any
+
+	// Reason and Goal are prose for the reviewers, Session is the agent's own
+	// word for what belongs together.
+	Reason, Goal, Session string
+
+	// ExpiresIn is how long the intent may wait; 0 means 72 hours.
+	ExpiresIn time.Duration
+
+	// ID makes the same proposal the same intent, however often it is submitted.
+	// If empty, a fresh one is made.
+	ID schemas.IntentID
+}
+
+// Ticket is what an agent holds on to: an intent that the broker keeps.
+type Ticket struct {
+	Key schemas.Key
+
+	// proposed is what was proposed, as far as its digest covers it. It is empty
+	// in a ticket for an intent that was submitted elsewhere.
+	proposed schemas.Intent
+}
+
+// Agent proposes actions.
+type Agent struct{ *Conn }
+
+// Submit proposes an action and returns when the broker keeps the intent. It
+// tries again while the broker does not answer, until ctx ends: the id makes that
+// safe. Whatever was accepted ends in a settlement.
+func (a Agent) Submit(ctx context.Context, p Proposal) (Ticket, error) {
+	if p.ID == "" {
+		p.ID = schemas.NewIntentID(time.Now())
+	}
+	ticket := Ticket{Key: schemas.Key{Agent: a.Name(), ID: p.ID}}
+	draft, err := a.draft(p, &ticket)
+	if err != nil {
+		return ticket, fmt.Errorf("proposing %s: %w", p.Action, err)
+	}
+	sent, err := retry(ctx, func() (broker.Sent, error) { return a.broker.Send(ctx, draft) })
+	if err == nil && sent.Duplicate {
+		// Nothing of ours sets a message id, so somebody else's stands in its place.
+		err = fmt.Errorf("%w: taken for a duplicate of another message", schemas.ErrInvalid)
+	}
+	if err != nil {
+		return ticket, fmt.Errorf("proposing %s: %w", p.Action, err)
+	}
+	return ticket, nil
+}
+
+func (a Agent) draft(p Proposal, ticket *Ticket) (schemas.Draft, error) {
+	if _, err := schemas.ParseAction(string(p.Action)); err != nil {
+		return schemas.Draft{}, err
+	}
+	params, err := schemas.Marshal(p.Params)
+	if err != nil {
+		return schemas.Draft{}, fmt.Errorf("%w: params: %w", schemas.ErrInvalid, err)
+	}
+	body := schemas.Proposal{
+		Params:    params,
+		Reason:    p.Reason,
+		Goal:      p.Goal,
+		Session:   p.Session,
+		ExpiresIn: schemas.Seconds(p.ExpiresIn / time.Second),
+	}
+	d, err := schemas.Propose(ticket.Key, p.Action, body, time.Now())
+	if err != nil {
+		return d, err
+	}
+	ticket.proposed, err = body.Intent(ticket.Key, p.Action)
+	return d, err
+}
+
+// retry calls try until it succeeds, or fails in a way that trying again does not
+// mend, or ctx ends.
+func retry[T any](ctx context.Context, try func() (T, error)) (T, error) {
+	return backoff.Retry(ctx, func() (T, error) {
+		v, err := try()
+		if err != nil && !errors.Is(err, schemas.ErrUnavailable) {
+			err = backoff.Permanent(err)
+		}
+		return v, err
+	}, backoff.WithMaxElapsedTime(0))
+}
+
+// Await returns the settlement of an intent as soon as there is one. What it
+// returns stands in the stream and says what the ticket says; it returns an
+// ErrClosed if the id was settled for something else.
+func (a Agent) Await(ctx context.Context, t Ticket) (schemas.Settlement, error) {
+	var settled schemas.Settlement
+	err := a.watch(ctx, t.Key, func() (bool, error) {
+		r, err := a.broker.OwnSettlement(ctx, t.Key)
+		if err != nil {
+			return false, err
+		}
+		if err := schemas.Read(r, &settled); err != nil {
+			return false, err
+		}
+		if settled.Intent.Params == nil {
+			return true, nil // it could not be read, so there is nothing to compare
+		}
+		return true, t.check(settled.Intent.Gateway, settled.Intent.Digest)
+	})
+	if err != nil {
+		return settled, fmt.Errorf("waiting for the verdict on %s: %w", t.Key, err)
+	}
+	return settled, nil
+}
+
+// check makes sure that digest, at gateway, is the digest of what was proposed.
+func (t Ticket) check(gateway schemas.Name, digest schemas.Digest) error {
+	if t.proposed.ID == "" {
+		return nil
+	}
+	mine := t.proposed
+	mine.Gateway = gateway
+	if schemas.DigestOf(mine) != digest {
+		return fmt.Errorf("%w: the id was used for another intent", schemas.ErrClosed)
+	}
+	return nil
+}
+
+// Status returns where an intent stands.
+func (a Agent) Status(ctx context.Context, id schemas.IntentID) (schemas.Status, error) {
+	answer, err := a.broker.Ask(ctx, a.Name(), schemas.AskStatus, schemas.Question{Intent: id})
+	if err != nil {
+		return schemas.Status{}, err
+	}
+	if answer.Status == nil {
+		return schemas.Status{}, fmt.Errorf("status of %s: %w: empty answer", id, schemas.ErrUnavailable)
+	}
+	return *answer.Status, nil
+}
+
+// Result waits until an intent has come to its end and returns it: refused,
+// lapsed, or performed, with what the executor reported. An intent in doubt is
+// waited for: a person ends it.
+func (a Agent) Result(ctx context.Context, t Ticket) (schemas.Status, error) {
+	return a.statusWhen(ctx, t, func(s schemas.Status) bool { return s.State.Final() })
+}
+
+// Stand waits until the gate has looked at an intent, and returns where it stands
+// then: released, parked or refused.
+func (a Agent) Stand(ctx context.Context, t Ticket) (schemas.Status, error) {
+	return a.statusWhen(ctx, t, func(schemas.Status) bool { return true })
+}
+
+// Follow is Result, and calls changed whenever the intent came into another state.
+func (a Agent) Follow(ctx context.Context, t Ticket, changed func(schemas.Status)) (schemas.Status, error) {
+	var last schemas.State
+	return a.statusWhen(ctx, t, func(s schemas.Status) bool {
+		if s.State != last && !s.State.Final() {
+			changed(s)
+		}
+		last = s.State
+		return s.State.Final()
+	})
+}
+
+// statusWhen waits until where an intent stands is enough. With an error it
+// returns what it knew last.
+func (a Agent) statusWhen(ctx context.Context, t Ticket, enough func(schemas.Status) bool) (schemas.Status, error) {
+	var status schemas.Status
+	err := a.watch(ctx, t.Key, func() (bool, error) {
+		now, err := a.Status(ctx, t.Key.ID)
+		if err != nil {
+			return false, err
+		}
+		status = now
+		if now.Code != schemas.CodeInvalid {
+			err = t.check(now.Gateway, now.Digest)
+		}
+		return enough(now), err
+	})
+	if err != nil {
+		return status, fmt.Errorf("waiting for %s: %w", t.Key, err)
+	}
+	return status, nil
+}
+
+// Withdraw proposes to take back an intent, and returns the settlement of the
+// withdrawal: released if it took effect.
+func (a Agent) Withdraw(ctx context.Context, id schemas.IntentID) (schemas.Settlement, error) {
+	t, err := a.Submit(ctx, Proposal{Action: schemas.Withdraw, Params: map[string]schemas.IntentID{"id": id}})
+	if err != nil {
+		return schemas.Settlement{}, err
+	}
+	return a.Await(ctx, t)
+}
+
+// watch calls look at once, whenever a notice comes, and every second, until it
+// says that it has seen enough. That there is nothing yet, or no answer, is no
+// reason to stop.
+func (a Agent) watch(ctx context.Context, k schemas.Key, look func() (bool, error)) error {
+	rung := make(chan struct{}, 1)
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	err := a.broker.Listen(listening, "notices."+string(k.Agent)+"."+string(k.ID)+".*", func(string) {
+		select {
+		case rung <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		enough, err := look()
+		if enough || err != nil && !errors.Is(err, schemas.ErrNotFound) && !errors.Is(err, schemas.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-rung:
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// Config says who connects, and where to.
+type Config struct {
+	// Key is who connects.
+	Key identity.KeyFile
+
+	// Server is the address of the gate's broker. If empty, it is the one in the
+	// key file.
+	Server string
+
+	// TLS is used if it is not nil.
+	TLS *tls.Config
+
+	// InProcess connects to a server in this process instead.
+	InProcess nats.InProcessConnProvider
+
+	// Log receives what happens to the connection. The zero Logger is silent.
+	Log zerolog.Logger
+}
+
+// Conn is the connection of one identity. It reconnects until it is closed, and
+// may be used concurrently.
+type Conn struct {
+	broker *broker.Conn
+	key    identity.KeyFile
+	log    zerolog.Logger
+}
+
+// Dial connects. The error is an ErrDenied if the gate does not know the key.
+func Dial(cfg Config) (*Conn, error) {
+	if cfg.Server == "" {
+		cfg.Server = cfg.Key.Server
+	}
+	if cfg.Server == "" && cfg.InProcess == nil {
+		return nil, fmt.Errorf("connecting as %s: %w: no server given, in the key file or beside it", cfg.Key.Name, schemas.ErrInvalid)
+	}
+	server := broker.Server{URL: cfg.Server, TLS: cfg.TLS, InProcess: cfg.InProcess}
+	conn, err := broker.Connect(server, cfg.Key.Name, cfg.Key.Key, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{broker: conn, key: cfg.Key, log: cfg.Log}, nil
+}
+
+// Close ends the connection.
+func (c *Conn) Close() { c.broker.Close() }
+
+// Name returns who is connected.
+func (c *Conn) Name() schemas.Name { return c.key.Name }
+
+// Role returns the role of who is connected, as the key file says.
+func (c *Conn) Role() schemas.Role { return c.key.Role }
+
+// Show returns the records of an intent that this identity may see, in the order
+// in which an intent passes the streams. The agent may be left out of k if the id
+// is unique among what waits.
+func (c *Conn) Show(ctx context.Context, k schemas.Key) ([]schemas.Record, error) {
+	answer, err := c.broker.Ask(ctx, c.key.Name, schemas.AskShow, schemas.Question{Agent: k.Agent, Intent: k.ID})
+	if err != nil {
+		return nil, err
+	}
+	records := make([]schemas.Record, len(answer.Records))
+	for i, r := range answer.Records {
+		records[i] = r.Record()
+	}
+	return records, nil
+}
+
+// source is the CloudEvents source of what this identity sends.
+func (c *Conn) source() string { return "/" + string(c.key.Role) + "s/" + string(c.key.Name) }

@@ -1,0 +1,138 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// Operator runs a gate: a policy-admin activates bundles, freezes and thaws, an
+// identity-admin adds and removes identities.
+type Operator struct{ *Conn }
+
+// Freeze stops releases and claims in a scope. It returns when that is recorded;
+// every stage stops as soon as it reads it, which takes milliseconds.
+func (o Operator) Freeze(ctx context.Context, s schemas.Scope, reason string) error {
+	_, err := o.control(ctx, schemas.Freeze{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()})
+	return err
+}
+
+// Thaw ends the freeze of exactly that scope. What waited is evaluated again.
+func (o Operator) Thaw(ctx context.Context, s schemas.Scope, reason string) error {
+	_, err := o.control(ctx, schemas.Thaw{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()})
+	return err
+}
+
+// Activate stores a bundle and makes it the active one on all stages.
+func (o Operator) Activate(ctx context.Context, digest schemas.Digest, archive []byte, reason string) error {
+	if err := o.broker.PutBundle(ctx, digest, archive); err != nil {
+		return err
+	}
+	_, err := o.control(ctx, schemas.Activation{By: o.Name(), Bundle: digest, Reason: reason, At: time.Now().UTC()})
+	return err
+}
+
+// Add registers an identity, and returns when it may connect to a gate whose
+// broker is embedded. It returns an ErrClosed if the name or the key is taken: a
+// name is never used again.
+func (o Operator) Add(ctx context.Context, id schemas.Identity) error {
+	id.By, id.At = o.Name(), time.Now().UTC()
+	op := "adding " + string(id.Name)
+	if err := identity.Check(id); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	present, removed, err := o.Identities(ctx, id.Name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if len(present)+len(removed) > 0 {
+		return fmt.Errorf("%s: %w: the name is taken, or was", op, schemas.ErrClosed)
+	}
+	if _, err := o.control(ctx, id); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return o.until(ctx, op, func(present []schemas.Identity, _ []schemas.Name) (bool, error) {
+		if len(present) == 0 {
+			return false, nil
+		}
+		if present[0].Key != id.Key {
+			return false, fmt.Errorf("%w: somebody else took the name", schemas.ErrClosed)
+		}
+		return true, nil
+	}, id.Name)
+}
+
+// Remove takes an identity away for ever, and returns when the gate knows.
+func (o Operator) Remove(ctx context.Context, name schemas.Name, reason string) error {
+	op := "removing " + string(name)
+	present, _, err := o.Identities(ctx, name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if len(present) == 0 {
+		return fmt.Errorf("%s: %w", op, schemas.ErrNotFound)
+	}
+	if _, err := o.control(ctx, schemas.Removal{By: o.Name(), Name: name, Reason: reason, At: time.Now().UTC()}); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return o.until(ctx, op, func(_ []schemas.Identity, removed []schemas.Name) (bool, error) {
+		return len(removed) > 0, nil
+	}, name)
+}
+
+// Identities returns who is registered and which names were removed; all of them,
+// or those of one name.
+func (o Operator) Identities(ctx context.Context, name schemas.Name) ([]schemas.Identity, []schemas.Name, error) {
+	answer, err := o.broker.Ask(ctx, o.Name(), schemas.AskIdentities, schemas.Question{Name: name})
+	return answer.Identities, answer.Removed, err
+}
+
+// Gate returns what the gate is in.
+func (o Operator) Gate(ctx context.Context) (schemas.GateStatus, error) {
+	answer, err := o.broker.Ask(ctx, o.Name(), schemas.AskGate, schemas.Question{})
+	if err != nil {
+		return schemas.GateStatus{}, err
+	}
+	if answer.Gate == nil {
+		return schemas.GateStatus{}, fmt.Errorf("asking how the gate is: %w: empty answer", schemas.ErrUnavailable)
+	}
+	return *answer.Gate, nil
+}
+
+func (o Operator) control(ctx context.Context, c schemas.Content) (broker.Sent, error) {
+	return o.broker.Send(ctx, schemas.Write(c, o.source(), time.Now(), ""))
+}
+
+// until asks for an identity again and again until seen says that it is as it
+// should be.
+func (o Operator) until(ctx context.Context, op string, seen func([]schemas.Identity, []schemas.Name) (bool, error), name schemas.Name) error {
+	for {
+		present, removed, err := o.Identities(ctx, name)
+		if err != nil {
+			return fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+		}
+		if done, err := seen(present, removed); done || err != nil {
+			return err
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+		}
+	}
+}
+
+// Auditor reads the audit.
+type Auditor struct{ *Conn }
+
+// Tail returns a reading of AUDIT from sequence from on: everything, or one
+// agent's records if agent is not empty.
+func (a Auditor) Tail(agent schemas.Name, from uint64) *broker.Tail {
+	filter := ""
+	if agent != "" {
+		filter = "audit.*." + string(agent)
+	}
+	return a.broker.AuditTail(filter, from)
+}

@@ -1,0 +1,112 @@
+// Package rules turns a bundle, a catalog of actions and the policy over them,
+// into opinions: what the rules of one checkpoint say about an intent.
+//
+// It promises that nothing is released unless a rule says so, and that a rule
+// that fails, takes too long or costs too much ends in front of a person. An
+// opinion depends on the bundle and the facts alone, so that it can be formed
+// again from its record.
+//
+// It does not know whether the facts are true, nor what becomes of an opinion.
+// The agent's own prose is not among them: no expression can name it.
+//
+// # Bundle
+//
+// A bundle is a directory with one digest:
+//
+//	catalog.yaml   the actions that exist
+//	policy.yaml    the rules; it may include more files of the bundle
+//	data/          documents, YAML or JSON: data/limits.yaml is data.limits
+//	cases/         tests, carried along
+//	*.md           words for people, anywhere
+//
+// Nothing else may lie in it, and no links. Names that begin with a dot are left
+// out. Unknown keys are mistakes everywhere; all mistakes of a bundle are
+// reported at once, each with its line, see [Mistakes].
+//
+// # Catalog
+//
+//	version: 1
+//	systems:
+//	  shop:
+//	    queue: billing           # of its operations; each must have one
+//	    operations:
+//	      refund:
+//	        title: refund an order
+//	        effect: write        # read or write; required
+//	        reversible: false    # default false
+//	        idempotent: true     # default false
+//	        timeout: 60s         # the lease of a claim; default 60s, at most 24h
+//	        execute_by: 15m      # how long a release waits for a claim; the same limit
+//	        queue: refunds       # instead of the system's
+//	        labels: [untrusted]  # what its result exposes the agent to
+//	        params:              # JSON Schema 2020-12 of an object; default: no parameters
+//	          type: object
+//	          properties: {amount_cents: {type: integer}}
+//
+// Formats are checked, unknown keywords are mistakes, references stay inside the
+// schema and do not recur. The system holdpoint is the gate's own.
+//
+// # Policy
+//
+//	version: 1
+//	include: [more/refunds.yaml] # the same format, without include
+//	risk:
+//	  - id: large-refund
+//	    actions: [shop.refund]   # or shop.*, *.refund, *
+//	    when: params.amount_cents > 10000
+//	    add: 40                  # or an expression; below zero counts as zero
+//	    reason: refunds above 100.00 are not routine
+//	thresholds:
+//	  - actions: ["shop.*"]      # default: every action
+//	    park_from: 40
+//	    refuse_from: 90
+//	    owner: finance
+//	    rationale: what we lose in a quiet week
+//	rules:
+//	  - id: small-refunds-flow
+//	    at: recommend            # observe, recommend or execute
+//	    actions: [shop.refund]
+//	    when: params.amount_cents <= 5000
+//	    outcome: release         # at recommend only; or park, refuse
+//	    reason: shown to reviewers
+//	    tell: told to the agent
+//	approvals:
+//	  - id: finance
+//	    actions: [shop.refund]
+//	    when: params.amount_cents > 50000
+//	    eligible: "'finance' in reviewer.groups"
+//	    quorum: 2                # default 1
+//	    deadline: 4h
+//	    remind: 1h
+//
+// An id names one thing in the bundle. Without when, an entry always applies. At
+// recommend, what no rule releases is parked; at observe and execute, rules only
+// tighten. The strictest of what applies decides. Risk and thresholds count at
+// recommend. Approvals do not park anything: they say who must agree when
+// something else does, at whatever checkpoint that happens.
+//
+// # Expressions
+//
+// Expressions are CEL, with the extensions strings, math, lists and sets and
+// with optional values (params.?note.orValue("")). They know
+//
+//	params    the parameters, as the agent gave them
+//	agent     name, owner, groups
+//	action    name, system, operation, effect, reversible, idempotent, labels
+//	session   the agent's own word
+//	exposure  labels, actions: what the agent has been given
+//	rate      its intents in the minute before
+//	data      the documents of the bundle
+//	now       the time of the decision
+//
+// and, in eligible only, reviewer (name, person, groups, service), agent, and
+// action (name, system, operation).
+//
+// A number in params is an int where the schema says integer and a double where
+// it says number, through properties, items, prefixItems, additionalProperties,
+// $ref and allOf. Where it says neither, and in data, a whole number is an int.
+// Both compare with each other; arithmetic does not mix them.
+//
+// A parameter that is not there is an error, hence a park: ask has(params.note),
+// or give an optional value.
+package rules

@@ -1,0 +1,233 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// rulingPatience is how long the answer to "does it count" waits for the message
+// to be handled; rulingStep how often it looks.
+const (
+	rulingPatience = 3 * time.Second
+	rulingStep     = 10 * time.Millisecond
+)
+
+// standing is what the streams say of one intent.
+type standing struct {
+	hold       *schemas.Hold
+	settlement *schemas.Settlement
+	grant      *schemas.Grant
+	granted    schemas.Pointer // names the record of grant
+	lapsed     bool
+	report     *schemas.Report
+}
+
+// standing reads what the streams say of an intent, or an ErrNotFound if it was
+// neither parked nor settled.
+func (e *Execute) standing(ctx context.Context, k schemas.Key) (standing, error) {
+	var s standing
+	h, _, err := e.hold(ctx, k)
+	if err == nil {
+		s.hold = &h
+	} else if !errors.Is(err, schemas.ErrNotFound) {
+		return s, err
+	}
+	settled, _, err := e.settlement(ctx, k)
+	if errors.Is(err, schemas.ErrNotFound) && s.hold != nil {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	s.settlement = &settled
+	if s.hold != nil && s.hold.Intent.Digest != settled.Intent.Digest {
+		s.hold = nil
+	}
+	g, at, err := e.lastGrant(ctx, k)
+	if errors.Is(err, schemas.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if g == nil {
+		s.lapsed = true
+		return s, nil
+	}
+	s.grant, s.granted = g, at.Pointer()
+	s.report, err = e.reported(ctx, *g, at)
+	return s, err
+}
+
+// state is where the intent stands.
+func (s standing) state() schemas.State {
+	switch {
+	case s.settlement == nil:
+		return schemas.Parked
+	case s.settlement.Outcome != schemas.Release:
+		return schemas.Refused
+	case s.lapsed:
+		return schemas.Lapsed
+	case s.grant == nil:
+		return schemas.Released
+	case s.hold != nil && s.hold.Doubt != nil && s.hold.Doubt.Grant == s.granted:
+		return s.hold.State // what was said of this grant, or that nobody said it yet
+	case s.report != nil:
+		return s.report.State
+	default:
+		return schemas.Granted
+	}
+}
+
+// status answers an agent: the state, a code from a closed list, the text that
+// the policy's author wrote for it, the deadline, the result. Nothing of rules,
+// scores or voters.
+func (a *Answer) status(ctx context.Context, asker schemas.Identity, q schemas.Question) (schemas.Answer, error) {
+	k, err := a.key(asker, q)
+	if err != nil {
+		return schemas.Answer{}, err
+	}
+	s, err := a.Execute.standing(ctx, k)
+	if err != nil {
+		return schemas.Answer{}, hide(err, k)
+	}
+	status := s.status(k)
+	status.Gateway = a.Execute.Gateway
+	return schemas.Answer{Status: status}, nil
+}
+
+func (s standing) status(k schemas.Key) *schemas.Status {
+	status := &schemas.Status{Agent: k.Agent, Intent: k.ID, State: s.state()}
+	if s.settlement == nil {
+		status.Action, status.Digest = s.hold.Intent.Action, s.hold.Intent.Digest
+		status.Deadline, status.Tell = s.hold.Deadline, s.hold.Opinion.Tell
+		return status
+	}
+	status.Action, status.Digest = s.settlement.Intent.Action, s.settlement.Intent.Digest
+	status.Code, status.Detail, status.Tell = s.settlement.Code, s.settlement.Detail, s.settlement.Tell
+	switch status.State {
+	case schemas.Released:
+		status.Deadline = s.settlement.ExecuteBy
+	case schemas.Granted:
+		status.Deadline = s.grant.LeaseUntil
+	}
+	if s.report != nil {
+		status.Result, status.Error = s.report.Result, s.report.Error
+	}
+	return status
+}
+
+// ruling says whether a decision or a report counts. It waits a little for the
+// message to be handled, and returns an ErrUnavailable if it was not by then.
+func (a *Answer) ruling(ctx context.Context, asker schemas.Identity, stream schemas.Stream, q schemas.Question) (schemas.Answer, error) {
+	r, err := a.Execute.Log.At(ctx, stream, q.Seq)
+	if err != nil {
+		return schemas.Answer{}, err
+	}
+	s, err := schemas.ParseSubject(r.Subject)
+	if s.Writer != asker.Name {
+		return schemas.Answer{}, fmt.Errorf("%s/%d: %w", stream, q.Seq, schemas.ErrNotFound)
+	}
+	if err != nil {
+		return schemas.Answer{Ruling: &schemas.Ruling{Code: schemas.CodeInvalid, Detail: err.Error()}}, nil
+	}
+	for began := a.Execute.now(); ; {
+		ruling, err := a.Execute.ruling(ctx, r, s)
+		if err != nil || ruling != nil {
+			return schemas.Answer{Ruling: ruling}, err
+		}
+		if a.Execute.now().Sub(began) > rulingPatience {
+			return schemas.Answer{}, fmt.Errorf("%s/%d: %w: not handled yet", stream, q.Seq, schemas.ErrUnavailable)
+		}
+		if err := pause(ctx, rulingStep); err != nil {
+			return schemas.Answer{}, err
+		}
+	}
+}
+
+// ruling returns whether the message in r counts, or nil if it was not handled
+// yet.
+func (e *Execute) ruling(ctx context.Context, r schemas.Record, s schemas.Subject) (*schemas.Ruling, error) {
+	key := schemas.Key{Agent: s.Agent, ID: s.Intent}
+	rejected, err := e.rejection(ctx, r, s)
+	if err != nil || rejected != nil {
+		return rejected, err
+	}
+	now, err := e.standing(ctx, key)
+	if errors.Is(err, schemas.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	counts := now.hold != nil && now.hold.Counted(r.Pointer()) && !now.unfinished()
+	if r.Stream == schemas.Outcomes {
+		counts = now.report != nil && now.report.Grant == reportGrant(r) && now.state() == now.report.State
+	}
+	if !counts {
+		return nil, nil
+	}
+	return &schemas.Ruling{Counts: true, State: now.state(), Waiting: e.missing(ctx, now)}, nil
+}
+
+// unfinished reports whether the votes already say what must follow and does not
+// follow yet.
+func (s standing) unfinished() bool {
+	return s.settlement == nil && s.hold != nil &&
+		slices.ContainsFunc(s.hold.Votes, func(v schemas.Vote) bool { return v.Verdict == schemas.Deny })
+}
+
+// rejection returns the ruling that r does not count, or nil if there is none.
+func (e *Execute) rejection(ctx context.Context, r schemas.Record, s schemas.Subject) (*schemas.Ruling, error) {
+	var ruling *schemas.Ruling
+	subject := schemas.Rejection{Of: s.Writer, Agent: s.Agent, Intent: s.Intent}.Subject()
+	err := e.Log.Each(ctx, schemas.Rejected, subject, func(at schemas.Record) bool {
+		var rejection schemas.Rejection
+		if read(at, &rejection) == nil && rejection.Record == r.Pointer() {
+			ruling = &schemas.Ruling{Code: rejection.Code, Detail: rejection.Detail}
+		}
+		return ruling == nil
+	})
+	return ruling, err
+}
+
+func reportGrant(r schemas.Record) schemas.Pointer {
+	var report schemas.Report
+	if err := schemas.Read(r, &report); err != nil {
+		return schemas.Pointer{}
+	}
+	return report.Grant
+}
+
+// missing says what an intent still waits for before its release.
+func (e *Execute) missing(ctx context.Context, s standing) string {
+	if s.settlement != nil || s.hold == nil {
+		return ""
+	}
+	if s.hold.Waiting != "" {
+		return s.hold.Waiting
+	}
+	var open []string
+	for _, a := range s.hold.Requirements() {
+		one := []schemas.Approval{a}
+		if left := schemas.Places(one) - e.filled(ctx, *s.hold, one); left > 0 {
+			open = append(open, fmt.Sprintf("%s: %d more", a.ID, left))
+		}
+	}
+	return strings.Join(open, ", ")
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
