@@ -1,0 +1,149 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// connectionFlags are those of every command that connects to a gate.
+func connectionFlags(cmd *cobra.Command) {
+	cmd.Flags().String("key", "", "key `file` of the identity that asks")
+	cmd.Flags().String("server", "", "address of the gate's broker; if empty, the one in the key file or the data directory")
+	cmd.Flags().String("ca", "", "`file` with the certificates that the broker is trusted by; if empty, the system's")
+	cmd.Flags().String("data", defaultData, "data `directory` of a gate on this machine, whose admin keys are used if no key is given")
+}
+
+// defaultData is where serve keeps everything if it is told nothing else.
+const defaultData = "holdpoint-data"
+
+// dial connects as the identity whose key cmd was given. It must be in one of the
+// roles.
+func dial(cmd *cobra.Command, roles ...schemas.Role) (*client.Conn, identity.KeyFile, error) {
+	key, err := keyOf(cmd, roles)
+	if err != nil {
+		return nil, key, err
+	}
+	if !slices.Contains(roles, key.Role) {
+		return nil, key, fmt.Errorf("%s is %s %s: %w: this needs %s", cmd.CommandPath(), article(key.Role), key.Name, schemas.ErrDenied, either(roles))
+	}
+	server, err := serverOf(cmd, key)
+	if err != nil {
+		return nil, key, err
+	}
+	trust, err := tlsOf(cmd)
+	if err != nil {
+		return nil, key, err
+	}
+	conn, err := client.Dial(client.Config{Key: key, Server: server, TLS: trust, Log: logOf(cmd)})
+	switch {
+	case errors.Is(err, schemas.ErrDenied):
+		return nil, key, hint(err, "is %s registered, and not removed? see \"holdpoint identity list\"", key.Name)
+	case errors.Is(err, schemas.ErrUnavailable):
+		return nil, key, hint(err, "is the gate running at %s? see \"holdpoint serve --help\"", server)
+	}
+	return conn, key, err
+}
+
+func article(r schemas.Role) string {
+	if strings.ContainsRune("aeiou", rune(r[0])) {
+		return "an " + string(r)
+	}
+	return "a " + string(r)
+}
+
+func either(roles []schemas.Role) string {
+	words := make([]string, len(roles))
+	for i, r := range roles {
+		words[i] = article(r)
+	}
+	return strings.Join(words, " or ")
+}
+
+// keyOf returns the key that was given, or the admin's key in the data directory
+// if the command is an admin's.
+func keyOf(cmd *cobra.Command, roles []schemas.Role) (identity.KeyFile, error) {
+	path, err := cmd.Flags().GetString("key")
+	if err != nil {
+		return identity.KeyFile{}, err
+	}
+	if path != "" {
+		return identity.ReadKeyFile(path)
+	}
+	for _, role := range roles {
+		if !slices.Contains(adminRoles(), role) {
+			continue
+		}
+		k, err := identity.ReadKeyFile(credPath(adminDir(dataOf(cmd)), role))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return k, err
+		}
+	}
+	return identity.KeyFile{}, usage("no key given: use --key FILE, or %sKEY, with the key of %s", envPrefix, either(roles))
+}
+
+func dataOf(cmd *cobra.Command) string {
+	dir, err := cmd.Flags().GetString("data")
+	if err != nil {
+		return defaultData
+	}
+	return dir
+}
+
+func adminDir(data string) string    { return filepath.Join(data, "admin") }
+func credsDir(data string) string    { return filepath.Join(data, "creds") }
+func addressPath(data string) string { return filepath.Join(data, "address") }
+
+// serverOf returns the address that was given, or the one in the key file, or the
+// one that a gate on this machine wrote into its data directory.
+func serverOf(cmd *cobra.Command, key identity.KeyFile) (string, error) {
+	server, err := cmd.Flags().GetString("server")
+	if err != nil || server != "" {
+		return server, err
+	}
+	if key.Server != "" {
+		return key.Server, nil
+	}
+	address, err := os.ReadFile(addressPath(dataOf(cmd)))
+	if err != nil {
+		return "", usage("no server given: use --server URL, or %sSERVER", envPrefix)
+	}
+	return strings.TrimSpace(string(address)), nil
+}
+
+// tlsOf returns how to trust the broker, or nil for the default: the system's
+// certificates if the address begins with tls://.
+func tlsOf(cmd *cobra.Command) (*tls.Config, error) {
+	path, err := cmd.Flags().GetString("ca")
+	if err != nil {
+		return nil, err
+	}
+	return trustOf(path)
+}
+
+func trustOf(path string) (*tls.Config, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, usage("--ca %s: no certificate in it", path)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}

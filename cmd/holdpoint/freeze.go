@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// scopeFlags are the flags that say what a freeze covers.
+type scopeFlags struct {
+	scope         schemas.Scope
+	agent, action string
+	reason        string
+}
+
+func (f *scopeFlags) add(cmd *cobra.Command) {
+	connectionFlags(cmd)
+	cmd.Flags().BoolVar(&f.scope.All, "all", false, "everything")
+	cmd.Flags().StringVar(&f.agent, "agent", "", "everything of one agent")
+	cmd.Flags().StringVar(&f.action, "action", "", "one action")
+	cmd.Flags().StringVar(&f.scope.System, "system", "", "every action on one system")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the record")
+	cmd.MarkFlagsOneRequired("all", "agent", "action", "system")
+	cmd.MarkFlagsMutuallyExclusive("all", "agent", "action", "system")
+}
+
+func (f *scopeFlags) parse() (schemas.Scope, error) {
+	if f.agent != "" {
+		name, err := schemas.ParseName(f.agent)
+		if err != nil {
+			return f.scope, usage("--agent: %v", err)
+		}
+		f.scope.Agent = name
+	}
+	if f.action != "" {
+		action, err := schemas.ParseAction(f.action)
+		if err != nil {
+			return f.scope, usage("--action: %v", err)
+		}
+		f.scope.Action = action
+	}
+	return f.scope, nil
+}
+
+// run freezes or thaws, as does says, and prints the scope.
+func (f *scopeFlags) run(cmd *cobra.Command, word string, does func(client.Operator, context.Context, schemas.Scope, string) error) error {
+	scope, err := f.parse()
+	if err != nil {
+		return err
+	}
+	conn, _, err := dial(cmd, schemas.RolePolicyAdmin)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := does(client.Operator{Conn: conn}, cmd.Context(), scope, f.reason); err != nil {
+		return err
+	}
+	return output(cmd, map[string]any{word: scope}, func(w io.Writer) error {
+		say(w, "%s %s", word, scope)
+		return nil
+	})
+}
+
+func freezeCommand() *cobra.Command {
+	var f scopeFlags
+	cmd := &cobra.Command{
+		Use:   "freeze",
+		Short: "Stop releases and claims: of everything, an agent, an action or a system",
+		Long: `Stop releases and claims until "holdpoint thaw" of the same scope. What is
+submitted meanwhile waits; deadlines run on. A freeze survives restarts.`,
+		Example: `  holdpoint freeze --all --reason 'strange refunds since noon'
+  holdpoint freeze --agent billing --reason 'looks hijacked'`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd, "frozen", client.Operator.Freeze)
+		},
+	}
+	f.add(cmd)
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}
+
+func thawCommand() *cobra.Command {
+	var f scopeFlags
+	cmd := &cobra.Command{
+		Use:     "thaw",
+		Short:   "End a freeze of exactly this scope",
+		Long:    "End a freeze of exactly this scope. What waited is evaluated again.",
+		Example: "  holdpoint thaw --all --reason 'the leaked key is gone'",
+		Args:    takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd, "thawed", client.Operator.Thaw)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// output writes the answer of a command to standard output: as JSON if that was
+// asked for, else with text.
+func output(cmd *cobra.Command, answer any, text func(io.Writer) error) error {
+	format, err := cmd.Flags().GetString("output")
+	if err != nil {
+		return err
+	}
+	switch format {
+	case "json":
+		return writeJSON(cmd.OutOrStdout(), answer)
+	case "table":
+		return text(cmd.OutOrStdout())
+	default:
+		return usage("--output %q: want table or json", format)
+	}
+}
+
+// writeJSON writes answer as indented JSON.
+func writeJSON(w io.Writer, answer any) error {
+	return writeJSONWith(w, answer, jsontext.WithIndent("  "))
+}
+
+// writeJSONLine writes answer as one line of JSON.
+func writeJSONLine(w io.Writer, answer any) error { return writeJSONWith(w, answer) }
+
+func writeJSONWith(w io.Writer, answer any, options ...jsontext.Options) error {
+	b, err := schemas.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	v := jsontext.Value(b)
+	if len(options) > 0 {
+		if err := v.Indent(options...); err != nil {
+			return fmt.Errorf("writing JSON: %w", err)
+		}
+	}
+	_, err = fmt.Fprintf(w, "%s\n", visibleJSON(v))
+	return err
+}
+
+// table writes rows under a heading, in columns. Cells may be anything that
+// anybody wrote.
+func table(w io.Writer, heading string, rows [][]string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.ReplaceAll(heading, " ", "\t"))
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = visible(cell)
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// provisionOptions are the flags of provision.
+type provisionOptions struct {
+	nats, creds, ca, tenant  string
+	plan, apply, printConfig bool
+	replicas                 int
+	auditMaxBytes            int64
+}
+
+func provisionCommand() *cobra.Command {
+	var o provisionOptions
+	cmd := &cobra.Command{
+		Use:   "provision",
+		Short: "Prepare an existing NATS server or cluster, or compare it with what must be",
+		Long: `Prepare an existing NATS server or cluster for the gate.
+
+--print-server-config prints the accounts and users to include in the
+configuration of every server; the first time it makes the keys of the gateway's
+identities and of the admins in --creds. With --nats, those who are registered are in
+it too.
+
+--plan compares the streams and consumers with what must be, --apply makes what is
+missing, reads everything back, and names any difference as an error. Nothing
+that is there is ever changed. Both may be repeated.`,
+		Example: `  holdpoint provision --print-server-config --creds /etc/holdpoint > accounts.conf
+  holdpoint provision --plan --nats tls://nats.internal:4222 --ca ca.pem --creds /etc/holdpoint
+  holdpoint provision --apply --nats tls://nats.internal:4222 --ca ca.pem --creds /etc/holdpoint`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return provision(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.plan, "plan", false, "say what is missing and what differs")
+	f.BoolVar(&o.apply, "apply", false, "make what is missing")
+	f.BoolVar(&o.printConfig, "print-server-config", false, "print the accounts and users for the servers")
+	f.StringVar(&o.nats, "nats", "", "`address` of the broker")
+	f.StringVar(&o.creds, "creds", "", "`directory` with the key files of the gateway's identities")
+	f.StringVar(&o.ca, "ca", "", "`file` with the certificates that the broker is trusted by")
+	f.StringVar(&o.tenant, "tenant", "default", "name of the gate")
+	f.IntVar(&o.replicas, "replicas", 0, "how often each stream is kept, 1 or 3; 0 is 3 in a cluster, else 1")
+	f.Int64Var(&o.auditMaxBytes, "audit-max-bytes", 0, "size that the audit may grow to; 0 means no limit")
+	cmd.MarkFlagsOneRequired("plan", "apply", "print-server-config")
+	cmd.MarkFlagsMutuallyExclusive("plan", "apply", "print-server-config")
+	_ = cmd.MarkFlagRequired("creds")
+	return cmd
+}
+
+func provision(cmd *cobra.Command, o provisionOptions) error {
+	if _, err := schemas.ParseName(o.tenant); err != nil {
+		return usage("--tenant: %v", err)
+	}
+	if o.printConfig {
+		return printServerConfig(cmd, o)
+	}
+	if o.nats == "" {
+		return usage("--nats: missing")
+	}
+	g, err := openProvision(cmd, o)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	systems, err := g.activeSystems(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if o.plan {
+		return planProvision(cmd, g, systems)
+	}
+	made, err := g.provisionWith(cmd.Context(), systems)
+	if err != nil {
+		return hint(err, "what is there is never changed; see docs/operating.md")
+	}
+	return printSteps(cmd, made, "made")
+}
+
+// openProvision connects as provision.
+func openProvision(cmd *cobra.Command, o provisionOptions) (*gate, error) {
+	cfg := gateConfig{
+		Tenant: broker.Tenant(o.tenant),
+		Stages: []schemas.Role{schemas.RoleProvision},
+		Layout: broker.Layout{Replicas: o.replicas, AuditMaxBytes: o.auditMaxBytes},
+		Log:    logOf(cmd),
+	}
+	var err error
+	if cfg.Creds, err = readCreds(o.creds, rolesOf(cfg.Stages)); err != nil {
+		return nil, hint(err, "make the keys with \"holdpoint provision --print-server-config --creds %s\"", o.creds)
+	}
+	if cfg.Admins, err = readCreds(o.creds, adminRoles()); err != nil {
+		return nil, err
+	}
+	trust, err := trustOf(o.ca)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Server = broker.Server{URL: o.nats, TLS: trust}
+	g := bareGate(cfg)
+	if err := g.connect(); err != nil {
+		g.close()
+		return nil, hint(err, "do the servers have the accounts of --print-server-config?")
+	}
+	return g, nil
+}
+
+// activeSystems returns the systems of the active bundle, or none.
+func (g *gate) activeSystems(ctx context.Context) ([]string, error) {
+	log, err := g.log(ctx, schemas.RoleProvision)
+	if errors.Is(err, schemas.ErrUnavailable) {
+		return nil, nil // nothing is provisioned yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := g.readControl(ctx, log); err != nil {
+		return nil, err
+	}
+	active := g.control.Active()
+	if active == "" {
+		return nil, nil
+	}
+	archive, err := log.Bundle(ctx, active)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := rules.Read(archive)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Systems(), nil
+}
+
+func planProvision(cmd *cobra.Command, g *gate, systems []string) error {
+	steps, err := g.provisioner().Plan(cmd.Context(), systems)
+	if err != nil {
+		return err
+	}
+	var missing []broker.Step
+	for _, s := range steps {
+		if s.Missing {
+			missing = append(missing, s)
+		}
+	}
+	if err := printSteps(cmd, missing, "missing"); err != nil {
+		return err
+	}
+	return broker.Differences(steps)
+}
+
+func printSteps(cmd *cobra.Command, steps []broker.Step, word string) error {
+	things := make([]string, len(steps))
+	for i, s := range steps {
+		things[i] = s.Thing
+	}
+	return output(cmd, map[string][]string{word: things}, func(w io.Writer) error {
+		for _, t := range things {
+			say(w, "%s %s", word, t)
+		}
+		if len(things) == 0 {
+			say(cmd.ErrOrStderr(), "holdpoint: everything is there")
+		}
+		return nil
+	})
+}
+
+// printServerConfig prints the accounts and users of the gate.
+func printServerConfig(cmd *cobra.Command, o provisionOptions) error {
+	keys, err := makeCreds(o.creds, append(schemas.GatewayRoles(), adminRoles()...))
+	if err != nil {
+		return err
+	}
+	present, err := registered(cmd, o, keys)
+	if err != nil {
+		return err
+	}
+	var users []broker.User
+	for _, id := range present {
+		u, err := broker.UserOf(id)
+		if err != nil {
+			return err
+		}
+		users = append(users, u)
+	}
+	_, err = fmt.Fprint(cmd.OutOrStdout(), broker.Tenant(o.tenant).WriteConfig(users))
+	return err
+}
+
+// registered returns everyone who may connect: the gateway's identities, the
+// admins, and with --nats those whom CONTROL names.
+func registered(cmd *cobra.Command, o provisionOptions, keys creds) ([]schemas.Identity, error) {
+	var all []schemas.Identity
+	admins := identity.NewRegistry(nil)
+	if o.nats != "" {
+		g, err := openProvision(cmd, o)
+		if err != nil {
+			return nil, err
+		}
+		defer g.close()
+		if _, err := g.activeSystems(cmd.Context()); err != nil {
+			return nil, err
+		}
+		admins = g.names
+		present, _ := g.names.All()
+		all = append(all, present...)
+	}
+	for _, role := range append(schemas.GatewayRoles(), adminRoles()...) {
+		public, err := keys[role].Public()
+		if err != nil {
+			return nil, err
+		}
+		if _, known := admins.ByName(schemas.Name(role)); !known || !isAdmin(role) {
+			all = append(all, schemas.Identity{Name: schemas.Name(role), Role: role, Key: public})
+		}
+	}
+	return all, nil
+}
+
+func isAdmin(role schemas.Role) bool {
+	return role == schemas.RolePolicyAdmin || role == schemas.RoleIdentityAdmin
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+const (
+	// trimEvery is how often old records are removed.
+	trimEvery = time.Hour
+
+	// leastKeep is the least for which records are kept. It is longer than any
+	// intent lives, so that no id can settle again after it was forgotten.
+	leastKeep = schemas.MaxLifetime + 24*time.Hour
+
+	// trimSlack lies between the oldest open intent and what is removed.
+	trimSlack = time.Minute
+)
+
+// provision makes what is missing of the streams and of the consumers of the
+// systems, and registers the admins of the first start. It may be called again
+// with more systems.
+func (g *gate) provision(ctx context.Context, systems []string) error {
+	made, err := g.provisionWith(ctx, systems)
+	for _, s := range made {
+		g.Log.Info().Str("made", s.Thing).Msg("provisioned")
+	}
+	return err
+}
+
+func (g *gate) provisionWith(ctx context.Context, systems []string) ([]broker.Step, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := slices.Compact(slices.Sorted(slices.Values(append(systems, g.systems...))))
+	made, err := g.provisioner().Apply(ctx, all)
+	if err != nil {
+		return made, fmt.Errorf("provisioning: %w", err)
+	}
+	g.systems = all
+	return made, g.registerAdmins(ctx)
+}
+
+func (g *gate) provisioner() *broker.Provisioner {
+	return broker.NewProvisioner(g.conns[schemas.RoleProvision], g.conns[schemas.RoleProvisionAudit], g.Tenant, g.Layout)
+}
+
+// registerAdmins registers the operators of the first start. That their names are
+// taken already is what it finds at every later start.
+func (g *gate) registerAdmins(ctx context.Context) error {
+	log, err := g.log(ctx, schemas.RoleProvision)
+	if err != nil {
+		return err
+	}
+	for role, k := range g.Admins {
+		public, err := k.Public()
+		if err != nil {
+			return err
+		}
+		id := schemas.Identity{By: schemas.Name(schemas.RoleProvision), Name: k.Name, Role: role, Key: public, At: time.Now().UTC()}
+		filter := schemas.Subject{Kind: "control", About: "identity", Record: k.Name}.String()
+		draft := schemas.Write(id, "/gateways/"+string(g.Tenant)+"/provision", id.At, "")
+		_, err = log.Append(ctx, draft, schemas.Expect{Filter: filter})
+		if err != nil && !errors.Is(err, schemas.ErrStale) {
+			return fmt.Errorf("registering %s: %w", k.Name, err)
+		}
+	}
+	return nil
+}
+
+// trim removes, every hour, what is older than records are kept.
+func (g *gate) trim(ctx context.Context, log *broker.Log) error {
+	if g.Keep <= 0 {
+		return nil
+	}
+	for {
+		if err := sleep(ctx, trimEvery); err != nil {
+			return nil
+		}
+		if err := g.trimOnce(ctx, log, time.Now()); err != nil {
+			g.Log.Warn().Err(err).Msg("removing old records; trying again in an hour")
+		}
+	}
+}
+
+// trimOnce removes what nobody needs any more at time now. CONTROL is kept whole:
+// everything that holds follows from it.
+func (g *gate) trimOnce(ctx context.Context, log *broker.Log, now time.Time) error {
+	before := now.Add(-g.Keep)
+	if oldest := g.index.Oldest(); !oldest.IsZero() && oldest.Add(-trimSlack).Before(before) {
+		before = oldest.Add(-trimSlack)
+	}
+	for _, stream := range schemas.Streams() {
+		if stream == schemas.Control {
+			continue
+		}
+		n, err := log.Trim(ctx, stream, before)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			g.Log.Info().Str("stream", string(stream)).Uint64("records", n).Msg("removed old records")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+func reviewWatchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Watch your queues; on a terminal, decide on each parked intent in turn",
+		Long: `Watch your queues until interrupted. On a terminal each parked intent is shown
+whole and offered in turn: approve, deny, skip or quit. Otherwise each is one
+line, with -o json one line of JSON.`,
+		Example: "  holdpoint review watch --key ann.key",
+		Args:    takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			reviewer, queues, err := dialReviewer(cmd)
+			if err != nil {
+				return err
+			}
+			defer reviewer.Close()
+			return quiet(reviewer.Watch(cmd.Context(), queues, watcher(cmd, reviewer)))
+		},
+	}
+	connectionFlags(cmd)
+	return cmd
+}
+
+// watcher returns what is done with each hold: on a terminal it is offered, else
+// printed.
+func watcher(cmd *cobra.Command, r client.Reviewer) func(schemas.HoldLine) error {
+	if cmd.Flag("output").Value.String() == "json" {
+		return func(h schemas.HoldLine) error { return writeJSONLine(cmd.OutOrStdout(), h) }
+	}
+	stdin, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(stdin.Fd())) {
+		return func(h schemas.HoldLine) error {
+			say(cmd.OutOrStdout(), "%s %s/%s %s risk %d seen %s", string(h.State), string(h.Agent), string(h.Intent), string(h.Action), h.Risk, h.Digest.Short())
+			return nil
+		}
+	}
+	o := &offer{reviewer: r, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), lines: readLines(cmd.Context(), stdin)}
+	return func(h schemas.HoldLine) error { return o.make(cmd.Context(), h) }
+}
+
+// offer puts holds before a person at a terminal, one after the other.
+type offer struct {
+	reviewer client.Reviewer
+	out, err io.Writer
+	lines    <-chan string
+}
+
+// readLines reads lines until ctx ends, so that waiting for one can be given up.
+func readLines(ctx context.Context, r io.Reader) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// make shows one hold and does what the person says. What is shown is read anew,
+// and the decision is on exactly that.
+func (o *offer) make(ctx context.Context, h schemas.HoldLine) error {
+	held, err := o.reviewer.Hold(ctx, schemas.Key{Agent: h.Agent, ID: h.Intent})
+	if err != nil || !held.Open() {
+		return nil // decided meanwhile
+	}
+	fmt.Fprintln(o.out)
+	if err := printHold(o.out, held); err != nil {
+		return err
+	}
+	verdict, reason, err := o.ask(ctx, held)
+	if err != nil || verdict == "" {
+		return err
+	}
+	ruling, err := o.reviewer.Decide(ctx, held, verdict, reason)
+	switch {
+	case err != nil:
+		say(o.err, "holdpoint: %s", err)
+	case !ruling.Counts:
+		say(o.err, "holdpoint: does not count: %s %s", string(ruling.Code), ruling.Detail)
+	case ruling.Waiting != "":
+		say(o.out, "%s, still needs %s", string(ruling.State), ruling.Waiting)
+	default:
+		say(o.out, "%s", string(ruling.State))
+	}
+	return nil
+}
+
+// ask returns what the person decides, or no verdict to skip.
+func (o *offer) ask(ctx context.Context, h client.Held) (schemas.Verdict, string, error) {
+	choices := map[string]schemas.Verdict{"a": schemas.Approve, "d": schemas.Deny}
+	prompt := "[a]pprove, [d]eny, [s]kip, [q]uit"
+	if h.State == schemas.InDoubt {
+		choices = map[string]schemas.Verdict{"y": schemas.WasDone, "n": schemas.WasNotDone, "r": schemas.Retry}
+		prompt = "was it done? [y]es, [n]o, [r]etry, [s]kip, [q]uit"
+	}
+	for {
+		word, err := o.line(ctx, prompt)
+		if err != nil {
+			return "", "", err
+		}
+		switch word {
+		case "s":
+			return "", "", nil
+		case "q":
+			return "", "", errQuit
+		}
+		verdict, ok := choices[word]
+		if !ok {
+			continue
+		}
+		if verdict == schemas.Approve {
+			return verdict, "", nil
+		}
+		reason, err := o.line(ctx, "reason")
+		if err != nil {
+			return "", "", err
+		}
+		if reason != "" {
+			return verdict, reason, nil
+		}
+	}
+}
+
+// line asks for one line. The end of the input is a wish to quit.
+func (o *offer) line(ctx context.Context, prompt string) (string, error) {
+	fmt.Fprintf(o.err, "%s: ", prompt)
+	select {
+	case text, ok := <-o.lines:
+		if !ok {
+			return "", errQuit
+		}
+		return strings.TrimSpace(text), nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/broker/embedded"
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
+	"github.com/holdpoint/holdpoint/stages"
+)
+
+// stopWait is how long the embedded broker may take to write everything down.
+const stopWait = 30 * time.Second
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	data, bundle, nats, creds, ca, tenant, http string
+	port, replicas, openHolds, width            int
+	stages                                      []string
+	syncAlways                                  bool
+	keep, exposure, auditSilence, clockSkew     time.Duration
+	auditLag                                    uint64
+	auditMaxBytes                               int64
+}
+
+func serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gate: all of it with a broker of its own, or some stages on an existing broker",
+		Long: `Run the gate.
+
+Without --nats, everything runs in this process: the three stages, and a broker
+that keeps its data in the data directory and listens on loopback. The first
+start makes the keys of the admins in DATA/admin.
+
+With --nats, the stages use an existing NATS server or cluster that has the
+accounts of "holdpoint provision --print-server-config", with the keys in
+--creds. Several processes may run the same stages: they share the work.`,
+		Example: `  holdpoint serve --bundle examples/customer-operations
+  holdpoint serve --nats tls://nats.internal:4222 --ca ca.pem --creds /etc/holdpoint --stages observe,recommend`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.data, "data", defaultData, "`directory` that the embedded broker keeps its data in")
+	f.IntVar(&o.port, "port", 4222, "port of the embedded broker, on loopback; -1 picks a free one")
+	f.BoolVar(&o.syncAlways, "sync-always", false, "write everything to disk before acknowledging it, so that a loss of power loses nothing")
+	f.StringVar(&o.bundle, "bundle", "", "`directory` of a bundle to activate at the start")
+	f.StringVar(&o.nats, "nats", "", "use the broker at this `address` instead")
+	f.StringVar(&o.creds, "creds", "", "`directory` with the key files of the gateway's identities, with --nats")
+	f.StringVar(&o.ca, "ca", "", "`file` with the certificates that the broker is trusted by")
+	f.StringSliceVar(&o.stages, "stages", nil, "stages to run, with --nats: observe, recommend, execute, provision; all if empty")
+	f.StringVar(&o.tenant, "tenant", "default", "name of this gate; it never changes")
+	f.StringVar(&o.http, "http", "127.0.0.1:8300", "address for /healthz, /readyz and /metrics; empty for none")
+	f.IntVar(&o.replicas, "replicas", 0, "how often the broker keeps each stream, 1 or 3; 0 is 3 in a cluster, else 1")
+	f.IntVar(&o.openHolds, "open-holds", stages.DefaultLimits().OpenHolds, "how many intents of one agent may wait for reviewers")
+	f.DurationVar(&o.exposure, "exposure", stages.DefaultLimits().Exposure, "for how long an agent counts as exposed to what it was given")
+	f.Uint64Var(&o.auditLag, "audit-lag", broker.DefaultBounds().Lag, "how many records the audit may be behind before nothing is released")
+	f.DurationVar(&o.auditSilence, "audit-silence", broker.DefaultBounds().Silence, "for how long the audit may hear nothing from a stream before nothing is released")
+	f.DurationVar(&o.clockSkew, "clock-skew", broker.DefaultBounds().Skew, "how far the clock may be off the broker's before nothing is released")
+	f.Int64Var(&o.auditMaxBytes, "audit-max-bytes", 0, "size that the audit may grow to; 0 means no limit")
+	f.DurationVar(&o.keep, "keep", 7*24*time.Hour, "for how long settled records are kept outside the audit; 0 means for ever")
+	f.IntVar(&o.width, "width", 256, "how many messages of a stream a stage handles at once")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, o serveOptions) error {
+	log := logOf(cmd)
+	if !cmd.Flags().Changed("log-level") {
+		log = log.Level(zerolog.InfoLevel)
+	}
+	if o.nats != "" {
+		return serveExternal(cmd.Context(), o, log)
+	}
+	if o.creds != "" || len(o.stages) > 0 || o.ca != "" {
+		return usage("--creds, --stages and --ca belong to --nats")
+	}
+	return serveEmbedded(cmd.Context(), o, log, nil)
+}
+
+// config returns what o says of a gate.
+func (o serveOptions) config(log zerolog.Logger) (gateConfig, error) {
+	if _, err := schemas.ParseName(o.tenant); err != nil {
+		return gateConfig{}, usage("--tenant: %v", err)
+	}
+	if o.keep != 0 && o.keep < leastKeep {
+		return gateConfig{}, usage("--keep %s: at least %s, the longest life of an intent and a day", o.keep, leastKeep)
+	}
+	if o.replicas != 0 && o.replicas != 1 && o.replicas != 3 {
+		return gateConfig{}, usage("--replicas %d: want 1 or 3", o.replicas)
+	}
+	return gateConfig{
+		Tenant:  broker.Tenant(o.tenant),
+		Stages:  allStages(),
+		Layout:  broker.Layout{Replicas: o.replicas, AuditMaxBytes: o.auditMaxBytes},
+		Bounds:  broker.Bounds{Lag: o.auditLag, Silence: o.auditSilence, Skew: o.clockSkew},
+		Limits:  stages.Limits{OpenHolds: o.openHolds, Exposure: o.exposure},
+		Keep:    o.keep,
+		Width:   max(1, o.width),
+		Metrics: newMetrics(),
+		Log:     log,
+	}, nil
+}
+
+// serveExternal runs stages on an existing broker.
+func serveExternal(ctx context.Context, o serveOptions, log zerolog.Logger) error {
+	cfg, err := o.config(log)
+	if err != nil {
+		return err
+	}
+	if o.creds == "" {
+		return usage("--nats needs --creds DIR; see \"holdpoint provision --print-server-config\"")
+	}
+	if cfg.Stages, err = stagesOf(o.stages); err != nil {
+		return err
+	}
+	if cfg.Creds, err = readCreds(o.creds, rolesOf(cfg.Stages)); err != nil {
+		return err
+	}
+	if slices.Contains(cfg.Stages, schemas.RoleProvision) {
+		cfg.Admins, err = readCreds(o.creds, adminRoles())
+		if err != nil {
+			return err
+		}
+	}
+	trust, err := trustOf(o.ca)
+	if err != nil {
+		return err
+	}
+	cfg.Server = broker.Server{URL: o.nats, TLS: trust}
+	if o.bundle != "" {
+		return usage("--bundle belongs to the embedded broker; use \"holdpoint policy push\"")
+	}
+	return runGate(ctx, cfg, o.http, nil)
+}
+
+func stagesOf(words []string) ([]schemas.Role, error) {
+	if len(words) == 0 {
+		return allStages(), nil
+	}
+	var roles []schemas.Role
+	for _, w := range words {
+		role := schemas.Role(strings.TrimSpace(w))
+		if !slices.Contains(allStages(), role) {
+			return nil, usage("--stages %s: want observe, recommend, execute or provision", w)
+		}
+		roles = append(roles, role)
+	}
+	return roles, nil
+}
+
+// serveEmbedded runs everything in this process. Opened is called when the gate
+// is open; it may be nil.
+func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, opened func(*embedded.Server, creds) error) (err error) {
+	cfg, err := o.config(log)
+	if err != nil {
+		return err
+	}
+	cfg.Layout.Replicas = 1
+	if cfg.Creds, err = makeCreds(credsDir(o.data), rolesOf(cfg.Stages)); err != nil {
+		return err
+	}
+	if cfg.Admins, err = makeCreds(adminDir(o.data), adminRoles()); err != nil {
+		return err
+	}
+	public, err := cfg.Creds.public()
+	if err != nil {
+		return err
+	}
+	cfg.Names = identity.NewRegistry(public)
+	server, err := embedded.Start(embedded.Config{
+		Tenant: cfg.Tenant, Dir: o.data, Port: o.port, SyncAlways: o.syncAlways, Directory: cfg.Names, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.Background(), stopWait)
+		defer cancel()
+		err = errors.Join(err, server.Stop(stopping))
+	}()
+	cfg.Server, cfg.Removed = server.Connection(), server.Review
+	if err := os.WriteFile(addressPath(o.data), []byte(server.URL()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing the address: %w", err)
+	}
+	return runGate(ctx, cfg, o.http, func(ctx context.Context) error {
+		if o.bundle != "" {
+			if err := activate(ctx, cfg, o.bundle); err != nil {
+				return err
+			}
+		}
+		log.Info().Str("address", server.URL()).Str("admin_keys", adminDir(o.data)).Msg("agents, reviewers and executors may connect")
+		if opened != nil {
+			return opened(server, cfg.Admins)
+		}
+		return nil
+	})
+}
+
+// activate makes the bundle in dir the active one, as the policy-admin of the
+// first start, unless it is already.
+func activate(ctx context.Context, cfg gateConfig, dir string) error {
+	bundle, err := rules.Load(os.DirFS(dir))
+	if err != nil {
+		return hint(fmt.Errorf("loading bundle %s: %w", dir, err), "nothing was changed")
+	}
+	conn, err := client.Dial(client.Config{Key: cfg.Admins[schemas.RolePolicyAdmin], InProcess: cfg.Server.InProcess, Log: cfg.Log})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	o := client.Operator{Conn: conn}
+	status, err := o.Gate(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Bundle == bundle.Digest() {
+		return nil
+	}
+	return o.Activate(ctx, bundle.Digest(), bundle.Archive(), "activated by serve --bundle")
+}
+
+// runGate runs a gate, and its HTTP endpoints, until ctx ends. Opened is called
+// once when every stage takes messages; it may be nil.
+func runGate(ctx context.Context, cfg gateConfig, address string, opened func(context.Context) error) error {
+	g, err := newGate(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Metrics.observe(g)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.Run(ctx) })
+	if address != "" {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return hint(fmt.Errorf("listening for /healthz, /readyz and /metrics: %w", err), "choose another address with --http, or none with --http \"\"")
+		}
+		group.Go(func() error { return serveHTTP(ctx, listener, g) })
+	}
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.ready:
+		}
+		if opened == nil {
+			return nil
+		}
+		return opened(ctx)
+	})
+	err = group.Wait()
+	cfg.Log.Info().Msg("the gate is closed")
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+func showCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Tell the story of an intent, as far as you may know it",
+		Long: `Tell the story of an intent, record by record, as far as you may know it: an
+agent its own intent, verdict and result, an executor its releases and grants,
+reviewers and admins everything. An auditor reads it from the audit.
+
+ID is AGENT/ID, or an id alone if it is unique among what waits.`,
+		Example: "  holdpoint show billing/01JD8X0G5T6M2N8Q4R7V9W3Y1Z --key ann.key",
+		Args:    takes("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := parseKey(args[0])
+			if err != nil {
+				return err
+			}
+			records, agent, err := fetchTrail(cmd, key)
+			if err != nil {
+				return err
+			}
+			answer := struct {
+				Records []schemas.Copy  `json:"records"`
+				Status  *schemas.Status `json:"status,omitempty"`
+			}{copies(records), agent}
+			return output(cmd, answer, func(w io.Writer) error { return tellStory(w, records, agent) })
+		},
+	}
+	connectionFlags(cmd)
+	return cmd
+}
+
+func copies(records []schemas.Record) []schemas.Copy {
+	all := make([]schemas.Copy, len(records))
+	for i, r := range records {
+		all[i] = schemas.CopyOf(r)
+	}
+	return all
+}
+
+// fetchTrail returns the records of an intent and, for its agent, who may not see
+// most of them, where it stands.
+func fetchTrail(cmd *cobra.Command, k schemas.Key) ([]schemas.Record, *schemas.Status, error) {
+	conn, _, err := dial(cmd, append(adminRoles(), schemas.RoleAgent, schemas.RoleReviewer, schemas.RoleExecutor, schemas.RoleAuditor)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close()
+	if conn.Role() == schemas.RoleAuditor {
+		records, err := trailFromAudit(cmd, client.Auditor{Conn: conn}, k)
+		return records, nil, err
+	}
+	records, err := conn.Show(cmd.Context(), k)
+	if err != nil && (conn.Role() != schemas.RoleAgent || !errors.Is(err, schemas.ErrNotFound)) {
+		return nil, nil, err
+	}
+	if conn.Role() != schemas.RoleAgent {
+		return records, nil, nil
+	}
+	status, err := client.Agent{Conn: conn}.Status(cmd.Context(), k.ID)
+	return records, &status, err
+}
+
+// trailFromAudit finds the records of an intent among those of its agent.
+func trailFromAudit(cmd *cobra.Command, a client.Auditor, k schemas.Key) ([]schemas.Record, error) {
+	if k.Agent == "" {
+		return nil, usage("%s: an auditor gives AGENT/ID", k.ID)
+	}
+	var records []schemas.Record
+	err := a.Tail(k.Agent, 1).Read(cmd.Context(), func(r schemas.Record) error {
+		origin, err := broker.Origin(r)
+		if err == nil && about(origin, k) {
+			records = append(records, origin)
+		}
+		return nil
+	})
+	if err == nil && len(records) == 0 {
+		err = fmt.Errorf("%s: %w", k, schemas.ErrNotFound)
+	}
+	return records, err
+}
+
+// about reports whether a record is about an intent. Those of the first streams
+// say so only inside.
+func about(r schemas.Record, k schemas.Key) bool {
+	s, _ := schemas.ParseSubject(r.Subject)
+	switch r.Stream {
+	case schemas.Intents:
+		in, _ := schemas.ReadIntent("", r)
+		return in.Key() == k
+	case schemas.Observed:
+		var o schemas.Observation
+		return schemas.Read(r, &o) == nil && o.Intent.Key() == k
+	case schemas.Recommended:
+		var rec schemas.Recommendation
+		return schemas.Read(r, &rec) == nil && rec.Intent.Key() == k
+	}
+	return s.Agent == k.Agent && s.Intent == k.ID
+}
+
+// tellStory prints the records in the order in which they were accepted.
+func tellStory(w io.Writer, records []schemas.Record, status *schemas.Status) error {
+	slices.SortStableFunc(records, func(a, b schemas.Record) int { return a.Time.Compare(b.Time) })
+	for _, r := range records {
+		word, lines := chapter(r)
+		for i, l := range lines {
+			if i == 0 {
+				say(w, "%s  %-11s  %s", r.Time.Local().Format("15:04:05.000"), word, l)
+			} else {
+				say(w, "%27s%s", "", l)
+			}
+		}
+	}
+	if status != nil {
+		say(w, "now %s%s", string(status.State), until(*status))
+		if len(status.Result) > 0 {
+			say(w, "result %s", oneLine(status.Result))
+		}
+		if status.Error != "" {
+			say(w, "error %s", status.Error)
+		}
+	}
+	return nil
+}
+
+// chapter returns what one record says, in a word and some lines.
+func chapter(r schemas.Record) (string, []string) {
+	switch r.Stream {
+	case schemas.Intents:
+		return proposedChapter(r)
+	case schemas.Observed:
+		return decoded(r, "observed", &schemas.Observation{}, observedChapter)
+	case schemas.Recommended:
+		return decoded(r, "recommended", &schemas.Recommendation{}, recommendedChapter)
+	case schemas.ParkedHolds:
+		return decoded(r, "on hold", &schemas.Hold{}, holdChapter)
+	case schemas.Decisions:
+		return decoded(r, "decision", &schemas.Decision{}, decisionChapter)
+	case schemas.Settled:
+		return decoded(r, "settled", &schemas.Settlement{}, settledChapter)
+	case schemas.Grants:
+		if strings.HasPrefix(r.Subject, "lapsed.") {
+			return "lapsed", []string{"no executor took it in time"}
+		}
+		return decoded(r, "granted", &schemas.Grant{}, grantChapter)
+	case schemas.Outcomes:
+		return decoded(r, "reported", &schemas.Report{}, reportChapter)
+	case schemas.Rejected:
+		return decoded(r, "rejected", &schemas.Rejection{}, rejectedChapter)
+	}
+	return strings.ToLower(string(r.Stream)), []string{r.Subject}
+}
+
+// decoded tells a record, or that it cannot be read.
+func decoded[C schemas.Content](r schemas.Record, word string, c C, tell func(C) []string) (string, []string) {
+	if err := schemas.Read(r, c); err != nil {
+		return word, []string{err.Error()}
+	}
+	return word, tell(c)
+}
+
+func proposedChapter(r schemas.Record) (string, []string) {
+	in, err := schemas.ReadIntent("", r)
+	lines := []string{fmt.Sprintf("%s by %s, id %s", in.Action, in.Agent, in.ID)}
+	if err != nil {
+		return "proposed", append(lines, err.Error())
+	}
+	lines = append(lines, "params "+string(in.Params))
+	for _, p := range [][2]string{{"goal", in.Goal}, {"reason", in.Reason}, {"session", in.Session}} {
+		if p[1] != "" {
+			lines = append(lines, "the agent says, "+p[0]+": "+p[1])
+		}
+	}
+	return "proposed", lines
+}
+
+func observedChapter(o *schemas.Observation) []string {
+	lines := []string{"digest " + string(o.Intent.Digest)}
+	if o.Fault != nil {
+		lines = append(lines, "refuse: "+o.Fault.Error())
+	}
+	if len(o.Exposure.Labels) > 0 {
+		lines = append(lines, "exposed to "+strings.Join(o.Exposure.Labels, ", "))
+	}
+	return append(lines, opinionLines(o.Opinion)...)
+}
+
+func recommendedChapter(r *schemas.Recommendation) []string {
+	lines := []string{fmt.Sprintf("%s, risk %d, bundle %s", r.Opinion.Outcome, r.Opinion.Risk, r.Bundle.Short())}
+	if r.Fault != nil {
+		lines[0] = "refuse: " + r.Fault.Error()
+	}
+	return append(lines, opinionLines(r.Opinion)...)
+}
+
+func opinionLines(o schemas.Opinion) []string {
+	var lines []string
+	for _, m := range o.Matched {
+		lines = append(lines, fmt.Sprintf("%s: %s %s", m.Rule, m.Outcome, m.Reason))
+	}
+	for _, m := range o.Failed {
+		lines = append(lines, fmt.Sprintf("%s: could not be evaluated: %s", m.Rule, m.Reason))
+	}
+	for _, a := range o.Approvals {
+		lines = append(lines, fmt.Sprintf("needs %s: %d of %s", a.ID, max(1, a.Quorum), a.Eligible))
+	}
+	return lines
+}
+
+func holdChapter(h *schemas.Hold) []string {
+	lines := []string{fmt.Sprintf("%s in queue %s%s", h.State, h.Queue, waitingFor(*h))}
+	if h.State == schemas.Parked && !h.Deadline.IsZero() {
+		lines[0] += ", until " + h.Deadline.Local().Format(time.DateTime)
+	}
+	for _, v := range h.Votes {
+		lines = append(lines, fmt.Sprintf("%s of %s counts", v.Verdict, v.Reviewer))
+	}
+	return lines
+}
+
+func decisionChapter(d *schemas.Decision) []string {
+	line := fmt.Sprintf("%s by %s on %s", d.Verdict, d.Reviewer, d.Digest.Short())
+	if d.Reason != "" {
+		line += ": " + d.Reason
+	}
+	return []string{line}
+}
+
+func settledChapter(s *schemas.Settlement) []string {
+	line := string(s.State())
+	if s.Outcome == schemas.Refuse {
+		line += ": " + refusedBecause(schemas.Status{Code: s.Code, Detail: s.Detail, Tell: s.Tell})
+	} else if !s.ExecuteBy.IsZero() {
+		line += ", to be taken before " + s.ExecuteBy.Local().Format(time.DateTime)
+	}
+	return []string{line}
+}
+
+func grantChapter(g *schemas.Grant) []string {
+	return []string{fmt.Sprintf("to %s until %s, attempt %d", g.Executor, g.LeaseUntil.Local().Format(time.DateTime), g.Attempt)}
+}
+
+func reportChapter(r *schemas.Report) []string {
+	lines := []string{fmt.Sprintf("%s by %s", r.State, r.Executor)}
+	if len(r.Result) > 0 {
+		lines = append(lines, "result "+string(r.Result))
+	}
+	if r.Error != "" {
+		lines = append(lines, "error "+r.Error)
+	}
+	return lines
+}
+
+func rejectedChapter(r *schemas.Rejection) []string {
+	line := fmt.Sprintf("%s of %s does not count: %s", r.Record, r.Of, r.Code)
+	if r.Detail != "" {
+		line += ": " + r.Detail
+	}
+	return []string{line}
+}
