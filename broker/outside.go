@@ -38,7 +38,7 @@ func (c *Conn) Send(ctx context.Context, d schemas.Draft) (Sent, error) {
 // explain translates err. A publish that is not permitted is not answered: the
 // server says so beside it.
 func (c *Conn) explain(op string, err error) error {
-	if violation := c.nc.LastError(); errors.Is(violation, nats.ErrPermissionViolation) && errors.Is(err, context.DeadlineExceeded) {
+	if violation := c.nc.LastError(); errors.Is(violation, nats.ErrPermissionViolation) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) {
 		return translate(op, violation)
 	}
 	return translate(op, err)
@@ -124,7 +124,8 @@ func (d Delivery) Working() error { return translate("holding", d.msg.InProgress
 // and returns when that many came or the time to wait is over.
 func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Duration, take func(Delivery)) error {
 	op := "taking releases of " + system
-	sub, err := c.nc.SubscribeSync(c.nc.NewInbox())
+	answers := make(chan *nats.Msg, limit+1) // what is taken, and the end
+	sub, err := c.nc.ChanSubscribe(c.nc.NewInbox(), answers)
 	if err != nil {
 		return translate(op, err)
 	}
@@ -132,10 +133,8 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	if err := c.pullRequest(sub.Subject, system, limit, wait); err != nil {
 		return translate(op, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait+answerWait)
-	defer cancel()
 	for range limit {
-		m, err := sub.NextMsgWithContext(ctx)
+		m, err := nextMsg(ctx, answers, wait+answerWait)
 		if err != nil {
 			return c.explain(op, err)
 		}

@@ -51,8 +51,14 @@ func (t *Tail) Next() uint64 { return t.next }
 // Read hands every record there is to apply, in order, and returns when it
 // reached the end that the answering replica knows.
 func (t *Tail) Read(ctx context.Context, apply func(schemas.Record) error) error {
+	answers := make(chan *nats.Msg, batch+1) // the records of a batch, and its end
+	sub, err := t.conn.nc.ChanSubscribe(t.conn.nc.NewInbox(), answers)
+	if err != nil {
+		return translate("reading "+string(t.stream), err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
 	for {
-		more, err := t.readBatch(ctx, apply)
+		more, err := t.readBatch(ctx, sub.Subject, answers, apply)
 		if err != nil || !more {
 			return err
 		}
@@ -155,19 +161,14 @@ func (t *Tail) Wake(ctx context.Context) error {
 }
 
 // readBatch reads one batch and reports whether there is more.
-func (t *Tail) readBatch(ctx context.Context, apply func(schemas.Record) error) (more bool, err error) {
+func (t *Tail) readBatch(ctx context.Context, inbox string, answers <-chan *nats.Msg, apply func(schemas.Record) error) (more bool, err error) {
 	r := getRequest{Seq: t.next, NextFor: t.filter, Batch: batch}
 	op := r.op(t.stream)
-	sub, err := t.conn.nc.SubscribeSync(t.conn.nc.NewInbox())
-	if err != nil {
-		return false, translate(op, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := t.conn.nc.PublishRequest(t.api+".DIRECT.GET."+string(t.stream), sub.Subject, r.body()); err != nil {
+	if err := t.conn.nc.PublishRequest(t.api+".DIRECT.GET."+string(t.stream), inbox, r.body()); err != nil {
 		return false, translate(op, err)
 	}
 	for {
-		m, err := nextMsg(ctx, sub)
+		m, err := nextMsg(ctx, answers, answerWait)
 		if err != nil {
 			return false, translate(op, err)
 		}
@@ -208,10 +209,17 @@ func (t *Tail) endOfBatch(m *nats.Msg) (done, pending bool, err error) {
 	}
 }
 
-func nextMsg(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	return sub.NextMsgWithContext(ctx)
+func nextMsg(ctx context.Context, answers <-chan *nats.Msg, wait time.Duration) (*nats.Msg, error) {
+	patience := time.NewTimer(wait)
+	defer patience.Stop()
+	select {
+	case m := <-answers:
+		return m, nil
+	case <-patience.C:
+		return nil, nats.ErrTimeout
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) error {

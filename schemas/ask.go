@@ -71,6 +71,9 @@ type Problem struct {
 
 // Status is what an agent may know of its intent.
 type Status struct {
+	// Gateway is the tenant whose gate this is: the digest covers it.
+	Gateway Name `json:"gateway"`
+
 	Agent  Name     `json:"agent"`
 	Intent IntentID `json:"intent"`
 	Action Action   `json:"action"`
@@ -158,6 +161,7 @@ type Claim struct {
 type GateStatus struct {
 	Gateway    Name        `json:"gateway"`
 	Bundle     Digest      `json:"bundle,omitzero"`
+	Embedded   bool        `json:"embedded,omitzero"` // its broker is its own
 	Freezes    []Freeze    `json:"freezes,omitempty"`
 	Identities int         `json:"identities"`
 	Open       int         `json:"open"`

@@ -49,6 +49,20 @@ type Proposal struct {
 	Cause jsontext.Value `json:"cause,omitzero"`
 }
 
+// Intent returns the intent that the proposal makes under the id of k, as far as
+// the digest covers it and but for the gateway, which the agent need not know.
+func (p Proposal) Intent(k Key, a Action) (Intent, error) {
+	params, err := Canonical(p.Params)
+	if err != nil {
+		return Intent{}, err
+	}
+	in := Intent{Agent: k.Agent, ID: k.ID, Action: a, Params: params, Session: p.Session, ExpiresIn: maxExpiresIn}
+	if p.ExpiresIn > 0 {
+		in.ExpiresIn = p.ExpiresIn
+	}
+	return in, nil
+}
+
 // Propose returns the message by which an agent proposes an action under the id
 // of k, at time at.
 func Propose(k Key, a Action, p Proposal, at time.Time) (Draft, error) {

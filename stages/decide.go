@@ -21,14 +21,7 @@ func (e onDecision) Handle(ctx context.Context, r schemas.Record) error {
 	if err != nil {
 		return e.rejectUnaddressed(ctx, r, s, err)
 	}
-	fault, err := e.decide(ctx, r)
-	if err != nil {
-		return err
-	}
-	if fault != nil {
-		return e.reject(ctx, r, s, *fault)
-	}
-	return nil
+	return e.judgeMessage(ctx, r, s, e.decide)
 }
 
 // Refuse records that r could not be handled.
@@ -48,19 +41,19 @@ func (e *Execute) decide(ctx context.Context, r schemas.Record) (*schemas.Fault,
 	if err := schemas.Read(r, &d); err != nil {
 		return faultOf(err), nil
 	}
+	h, at, err := e.hold(ctx, d.Key())
+	if err != nil && !errors.Is(err, schemas.ErrNotFound) {
+		return nil, err
+	}
+	if err == nil && h.Counted(r.Pointer()) {
+		return nil, e.carryOn(ctx, h, at)
+	}
 	reviewer, fault := e.reviewer(d)
 	if fault != nil {
 		return fault, nil
 	}
-	h, at, err := e.hold(ctx, d.Key())
-	if errors.Is(err, schemas.ErrNotFound) {
-		return e.notHeld(ctx, d)
-	}
 	if err != nil {
-		return nil, err
-	}
-	if h.Counted(r.Pointer()) {
-		return nil, e.carryOn(ctx, h, at)
+		return e.notHeld(ctx, d)
 	}
 	if fault := e.checkDecision(ctx, d, reviewer, h, at); fault != nil {
 		return fault, nil

@@ -18,7 +18,7 @@ type Index struct {
 
 	// mu guards everything below, for the time of one change or one page.
 	mu      sync.RWMutex
-	entries map[schemas.Key]*entry
+	entries map[place]*entry
 	queues  map[schemas.Name][]*entry // what needs reviewers, in the order of byRisk
 	agents  map[schemas.Name]int      // how much of that is whose
 	timers  timers
@@ -26,15 +26,22 @@ type Index struct {
 
 	// over and overBefore remember what ended, so that older records that are
 	// read later do not bring it back. See Forget.
-	over, overBefore map[schemas.Key]bool
+	over, overBefore map[place]bool
 }
 
-// entry is one intent that waits.
+// place is where an intent waits. It has two, because an agent may use an id
+// twice: one intent of that id may be on hold while another is released.
+type place struct {
+	schemas.Key
+	hold bool // for reviewers, else for executors
+}
+
+// entry is an intent that waits at one place.
 type entry struct {
-	key  schemas.Key
+	place
 	line schemas.HoldLine // as far as the state has it
 
-	seq    uint64    // of the record in PARKED that line comes from
+	seq    uint64    // of the record of the hold that line comes from
 	since  time.Time // when the intent was proposed, or not much later
 	remind time.Time
 	again  bool // granted, over its lease, and free to be claimed again
@@ -53,8 +60,8 @@ func NewIndex(now func() time.Time) *Index {
 	}
 	return &Index{
 		now:     now,
-		entries: map[schemas.Key]*entry{},
-		over:    map[schemas.Key]bool{},
+		entries: map[place]*entry{},
+		over:    map[place]bool{},
 		queues:  map[schemas.Name][]*entry{},
 		agents:  map[schemas.Name]int{},
 		wake:    make(chan struct{}, 1),
@@ -65,57 +72,59 @@ func NewIndex(now func() time.Time) *Index {
 func (x *Index) Held(h schemas.Hold, seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	key := h.Intent.Key()
-	have := x.entries[key]
+	at := place{h.Intent.Key(), true}
+	have := x.entries[at]
 	if have != nil && have.seq >= seq {
 		return
 	}
-	if have == nil && h.State == schemas.Parked && x.isOver(key) {
-		return
+	switch {
+	case stateOf(h) == retried:
+		x.end(at)
+		x.put(&entry{place: place{at.Key, false}, since: h.Intent.Proposed, at: h.Deadline, line: lineOf(h)})
+	case !h.Open():
+		x.end(at)
+	case have != nil || !x.isOver(at) || h.State == schemas.InDoubt:
+		e := &entry{place: at, seq: seq, since: h.Intent.Proposed, remind: h.Remind, at: earliest(h.Deadline, h.Remind), line: lineOf(h)}
+		if h.State == schemas.InDoubt {
+			x.end(place{at.Key, false})
+		} else if x.entries[place{at.Key, false}] != nil {
+			e.at = x.now() // settled, and never closed
+		}
+		x.put(e)
 	}
-	retried := h.State == schemas.Released && h.Doubt != nil
-	if !h.Open() && !retried {
-		x.end(key)
-		return
-	}
-	x.put(&entry{
-		key:    key,
-		seq:    seq,
-		since:  h.Intent.Proposed,
-		at:     earliest(h.Deadline, h.Remind),
-		remind: h.Remind,
-		line: schemas.HoldLine{
-			Agent:    h.Intent.Agent,
-			Intent:   h.Intent.ID,
-			Action:   h.Intent.Action,
-			Queue:    h.Queue,
-			State:    h.State,
-			Waiting:  h.Waiting,
-			Risk:     h.Opinion.Risk,
-			Votes:    len(h.Votes),
-			Quorum:   schemas.Places(h.Requirements()),
-			Digest:   h.Intent.Digest,
-			Since:    h.Intent.Proposed,
-			Deadline: h.Deadline,
-		},
-	})
 }
 
-// Settled takes in a settlement: a refusal ends the intent, a release makes it
-// wait for an executor.
+func lineOf(h schemas.Hold) schemas.HoldLine {
+	return schemas.HoldLine{
+		Agent:    h.Intent.Agent,
+		Intent:   h.Intent.ID,
+		Action:   h.Intent.Action,
+		Queue:    h.Queue,
+		State:    h.State,
+		Waiting:  h.Waiting,
+		Risk:     h.Opinion.Risk,
+		Votes:    len(h.Votes),
+		Quorum:   schemas.Places(h.Requirements()),
+		Digest:   h.Intent.Digest,
+		Since:    h.Intent.Proposed,
+		Deadline: h.Deadline,
+	}
+}
+
+// Settled takes in a settlement: a release makes the intent wait for an executor.
+// A hold of that id that is not closed soon is looked at.
 func (x *Index) Settled(s schemas.Settlement) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	key := s.Intent.Key()
-	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw {
-		x.end(key)
+	if hold := x.entries[place{key, true}]; hold != nil && hold.line.State == schemas.Parked {
+		x.reschedule(hold, x.now().Add(closeWait))
+	}
+	at := place{key, false}
+	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw || x.entries[at] != nil || x.isOver(at) {
 		return
 	}
-	have := x.entries[key]
-	if have == nil && x.isOver(key) || have != nil && have.line.State != schemas.Parked {
-		return
-	}
-	x.put(&entry{key: key, since: s.Intent.Proposed, at: s.ExecuteBy, line: schemas.HoldLine{
+	x.put(&entry{place: at, since: s.Intent.Proposed, at: s.ExecuteBy, line: schemas.HoldLine{
 		Agent:    key.Agent,
 		Intent:   key.ID,
 		Action:   s.Intent.Action,
@@ -125,21 +134,26 @@ func (x *Index) Settled(s schemas.Settlement) {
 	}})
 }
 
+// closeWait is how long a hold that is settled may stay open before somebody
+// looks: whoever settled it closes it, unless it crashed.
+const closeWait = time.Second
+
 // Granted takes in a grant, and the pointer that names its record.
 func (x *Index) Granted(g schemas.Grant, p schemas.Pointer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	key := g.Key()
-	if x.entries[key] == nil && x.isOver(key) {
+	at := place{g.Key(), false}
+	have := x.entries[at]
+	if have == nil && x.isOver(at) || have != nil && have.grant.Seq >= p.Seq {
 		return
 	}
 	since := g.At
-	if have := x.entries[key]; have != nil {
+	if have != nil {
 		since = have.since
 	}
-	x.put(&entry{key: key, since: since, at: g.LeaseUntil, executor: g.Executor, grant: p, line: schemas.HoldLine{
-		Agent:    key.Agent,
-		Intent:   key.ID,
+	x.put(&entry{place: at, since: since, at: g.LeaseUntil, executor: g.Executor, grant: p, line: schemas.HoldLine{
+		Agent:    g.Agent,
+		Intent:   g.Intent,
 		Action:   g.Action,
 		State:    schemas.Granted,
 		Since:    g.At,
@@ -147,11 +161,18 @@ func (x *Index) Granted(g schemas.Grant, p schemas.Pointer) {
 	}})
 }
 
-// Ended takes in that nothing waits for the intent any more.
+// Ended takes in that no executor has anything to do about the intent any more.
 func (x *Index) Ended(k schemas.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.end(k)
+	x.end(place{k, false})
+}
+
+// NotHeld takes in that there is no hold on the intent.
+func (x *Index) NotHeld(k schemas.Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.end(place{k, true})
 }
 
 // ClaimAgain notes that a granted intent is over its lease and may be claimed by
@@ -159,35 +180,34 @@ func (x *Index) Ended(k schemas.Key) {
 func (x *Index) ClaimAgain(k schemas.Key, until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if have := x.entries[k]; have != nil && have.line.State == schemas.Granted {
-		next := *have
-		next.again, next.at = true, until
-		x.put(&next)
+	if have := x.entries[place{k, false}]; have != nil && have.line.State == schemas.Granted {
+		have.again = true
+		x.reschedule(have, until)
 	}
 }
 
-// put replaces the entry of an intent.
+// put replaces the entry at a place.
 func (x *Index) put(e *entry) {
-	x.drop(e.key)
-	x.entries[e.key] = e
+	x.drop(e.place)
+	x.entries[e.place] = e
 	if e.listed() {
 		queue := x.queues[e.line.Queue]
 		i, _ := slices.BinarySearchFunc(queue, e, byRisk)
 		x.queues[e.line.Queue] = slices.Insert(queue, i, e)
 	}
 	if e.counted() {
-		x.agents[e.key.Agent]++
+		x.agents[e.Agent]++
 	}
 	x.schedule(e)
 }
 
 // drop takes an entry out.
-func (x *Index) drop(k schemas.Key) {
-	e := x.entries[k]
+func (x *Index) drop(at place) {
+	e := x.entries[at]
 	if e == nil {
 		return
 	}
-	delete(x.entries, k)
+	delete(x.entries, at)
 	if e.listed() {
 		queue := x.queues[e.line.Queue]
 		if i, found := slices.BinarySearchFunc(queue, e, byRisk); found {
@@ -195,26 +215,26 @@ func (x *Index) drop(k schemas.Key) {
 		}
 	}
 	if e.counted() {
-		if x.agents[k.Agent]--; x.agents[k.Agent] == 0 {
-			delete(x.agents, k.Agent)
+		if x.agents[e.Agent]--; x.agents[e.Agent] == 0 {
+			delete(x.agents, e.Agent)
 		}
 	}
 	x.unschedule(e)
 }
 
-func (x *Index) end(k schemas.Key) {
-	x.drop(k)
-	x.over[k] = true
+func (x *Index) end(at place) {
+	x.drop(at)
+	x.over[at] = true
 }
 
-func (x *Index) isOver(k schemas.Key) bool { return x.over[k] || x.overBefore[k] }
+func (x *Index) isOver(at place) bool { return x.over[at] || x.overBefore[at] }
 
 // Forget drops what the call before last, or earlier, was told had ended. Call it
 // at intervals that are longer than records may be late.
 func (x *Index) Forget() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.over, x.overBefore = map[schemas.Key]bool{}, x.over
+	x.over, x.overBefore = map[place]bool{}, x.over
 }
 
 // counted reports whether the intent counts against its agent's limit.
@@ -229,67 +249,8 @@ func (x *Index) OpenHolds(agent schemas.Name, except schemas.Key) int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	n := x.agents[agent]
-	if e := x.entries[except]; e != nil && e.counted() {
+	if e := x.entries[place{except, true}]; e != nil && e.counted() {
 		n--
 	}
 	return n
-}
-
-// Streams lists the streams that the index is folded from.
-func (x *Index) Streams() []schemas.Stream {
-	return []schemas.Stream{schemas.ParkedHolds, schemas.Settled, schemas.Grants, schemas.Outcomes}
-}
-
-// Apply takes in a record of one of its streams. One that cannot be read is
-// passed over: whoever acts on the intent will read it again, and find out.
-func (x *Index) Apply(r schemas.Record) error {
-	s, err := schemas.ParseSubject(r.Subject)
-	if err != nil {
-		return nil
-	}
-	key := schemas.Key{Agent: s.Agent, ID: s.Intent}
-	switch s.Kind {
-	case "refused", "lapsed":
-		x.Ended(key)
-	case "parked":
-		var h schemas.Hold
-		if read(r, &h) == nil {
-			x.Held(h, r.Seq)
-		}
-	case "released":
-		var settled schemas.Settlement
-		if !x.knows(key) && read(r, &settled) == nil {
-			x.Settled(settled)
-		}
-	case "granted":
-		var g schemas.Grant
-		if read(r, &g) == nil {
-			x.Granted(g, r.Pointer())
-		}
-	case "outcomes":
-		x.reported(r, key, s.Writer)
-	}
-	return nil
-}
-
-// knows reports whether a release has nothing new to say about the intent.
-func (x *Index) knows(k schemas.Key) bool {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	e := x.entries[k]
-	return e == nil && x.isOver(k) || e != nil && e.line.State != schemas.Parked
-}
-
-// reported takes in a report. It ends what its executor was granted; one that
-// does not count ends nothing, because the timer of the grant looks again.
-func (x *Index) reported(r schemas.Record, k schemas.Key, executor schemas.Name) {
-	var report schemas.Report
-	if checkReport(r, &report) != nil {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if e := x.entries[k]; e == nil || e.executor == executor && e.grant == report.Grant {
-		x.end(k)
-	}
 }

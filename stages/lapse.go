@@ -12,24 +12,54 @@ import (
 // nothing may be claimed by another. Then it is in doubt like any other.
 const claimAgain = 15 * time.Minute
 
-// lookAtHold does what is due for a hold: it may be over, or go on after a thaw.
+// lookAtHold does what is due for a hold: its reviewers may be reminded, it may be
+// over, go on after a thaw, or have been settled by somebody who crashed.
 func (e *Execute) lookAtHold(ctx context.Context, k schemas.Key) error {
+	if line, remind := e.Index.Line(k); !remind.IsZero() && !e.now().Before(remind) && e.now().Before(line.Deadline) {
+		e.Bell.Hold(line.Queue, k, "reminder")
+		e.Index.Reminded(k)
+	}
 	h, at, err := e.hold(ctx, k)
 	if errors.Is(err, schemas.ErrNotFound) {
-		e.Index.Ended(k)
+		e.Index.NotHeld(k)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	e.Index.Held(h, at.Seq)
-	if err := e.carryOn(ctx, h, at); err != nil {
+	if err := e.finishHold(ctx, h, at); err != nil {
 		return err
 	}
 	if line, _ := e.Index.Line(k); line.State == schemas.Parked {
-		e.Index.Postpone(k, line.Deadline)
+		e.Index.PostponeHold(k, line.Deadline)
 	}
 	return nil
+}
+
+// finishHold closes a hold that is settled, and else does what follows from its
+// state.
+func (e *Execute) finishHold(ctx context.Context, h schemas.Hold, at schemas.Record) error {
+	if h.State != schemas.Parked {
+		return nil
+	}
+	settled, _, err := e.settlement(ctx, h.Intent.Key())
+	switch {
+	case errors.Is(err, schemas.ErrNotFound):
+		return e.carryOn(ctx, h, at)
+	case err != nil:
+		return err
+	default:
+		return e.closeSettled(ctx, h, at, settled)
+	}
+}
+
+// lookAtWork does what is due for an intent that waits for an executor.
+func (e *Execute) lookAtWork(ctx context.Context, k schemas.Key) error {
+	if e.Index.working(k) == schemas.Granted {
+		return e.endLease(ctx, k)
+	}
+	return e.lapse(ctx, k)
 }
 
 // lapse records that nobody claimed a release in time.
@@ -43,7 +73,7 @@ func (e *Execute) lapse(ctx context.Context, k schemas.Key) error {
 		return err
 	}
 	if by := c.executeBy(); e.now().Before(by) {
-		e.Index.Postpone(k, by)
+		e.Index.PostponeWork(k, by)
 		return nil
 	}
 	grant, at, err := e.lastGrant(ctx, k)
@@ -97,7 +127,7 @@ func (e *Execute) endLease(ctx context.Context, k schemas.Key) error {
 	case report != nil:
 		e.Index.Ended(k)
 	case e.now().Before(g.LeaseUntil):
-		e.Index.Postpone(k, g.LeaseUntil)
+		e.Index.PostponeWork(k, g.LeaseUntil)
 	case g.Idempotent && e.now().Before(again):
 		e.Index.ClaimAgain(k, again)
 	default:

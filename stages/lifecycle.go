@@ -31,9 +31,8 @@ const (
 
 // transitions is the whole safety argument: what may happen to an intent, and
 // what becomes of it. What is not here cannot happen. Nothing leaves refused,
-// lapsed, done or failed; there are two ways into released from before a
-// settlement, the rules and a decision, and the third, retry, needs a decision
-// on an intent that was released before.
+// lapsed, done or failed, and there are two ways into released: the rules and
+// a decision.
 var transitions = map[schemas.State]map[event]schemas.State{
 	schemas.Proposed: {
 		rulesRelease: schemas.Released,
@@ -53,9 +52,6 @@ var transitions = map[schemas.State]map[event]schemas.State{
 	schemas.Released: {
 		claimed:   schemas.Granted,
 		unclaimed: schemas.Lapsed,
-		// Of the attempt before, when a retry was decided and nobody began it.
-		reportDone:   schemas.Done,
-		reportFailed: schemas.Failed,
 	},
 	schemas.Granted: {
 		reportDone:   schemas.Done,
@@ -68,8 +64,34 @@ var transitions = map[schemas.State]map[event]schemas.State{
 		reportFailed: schemas.Failed,
 		wasDone:      schemas.Done,
 		wasNotDone:   schemas.Failed,
-		retry:        schemas.Released,
+		retry:        retried,
 	},
+	retried: {
+		claimed:      schemas.Granted,
+		unclaimed:    schemas.Lapsed,
+		reportDone:   schemas.Done, // late, of the attempt before
+		reportFailed: schemas.Failed,
+	},
+}
+
+// retried is released, as everybody else sees it: again, because a reviewer said
+// so of an intent in doubt.
+const retried schemas.State = "retried"
+
+// stateOf returns the state of a hold as transitions has it.
+func stateOf(h schemas.Hold) schemas.State {
+	if h.State == schemas.Released && h.Doubt != nil {
+		return retried
+	}
+	return h.State
+}
+
+// shown returns a state as records have it.
+func shown(s schemas.State) schemas.State {
+	if s == retried {
+		return schemas.Released
+	}
+	return s
 }
 
 // after returns the state of an intent in state s after e, or an ErrClosed if e

@@ -25,8 +25,8 @@ func byRisk(a, b *entry) int {
 		cmp.Compare(doubt(b), doubt(a)),
 		cmp.Compare(b.line.Risk, a.line.Risk),
 		a.line.Since.Compare(b.line.Since),
-		cmp.Compare(a.key.ID, b.key.ID),
-		cmp.Compare(a.key.Agent, b.key.Agent),
+		cmp.Compare(a.ID, b.ID),
+		cmp.Compare(a.Agent, b.Agent),
 	)
 }
 
@@ -67,7 +67,7 @@ func (x *Index) Page(queues []schemas.Name, limit int, after string) (schemas.Ho
 
 // cursor is the place of an entry in the order, as text.
 func cursor(e *entry) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d %d %s %s", e.line.State, e.line.Risk, e.line.Since.UnixNano(), e.key.ID, e.key.Agent))
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d %d %s %s", e.line.State, e.line.Risk, e.line.Since.UnixNano(), e.ID, e.Agent))
 }
 
 func parseCursor(s string) (*entry, error) {
@@ -92,8 +92,8 @@ func parseCursor(s string) (*entry, error) {
 		return nil, wrong
 	}
 	return &entry{
-		key:  schemas.Key{ID: schemas.IntentID(parts[3]), Agent: schemas.Name(parts[4])},
-		line: schemas.HoldLine{State: schemas.State(parts[0]), Risk: risk, Since: time.Unix(0, since).UTC()},
+		place: place{schemas.Key{ID: schemas.IntentID(parts[3]), Agent: schemas.Name(parts[4])}, true},
+		line:  schemas.HoldLine{State: schemas.State(parts[0]), Risk: risk, Since: time.Unix(0, since).UTC()},
 	}, nil
 }
 
@@ -112,7 +112,7 @@ func (x *Index) Work(systems []string, limit int) []schemas.Key {
 	slices.SortFunc(found, func(a, b *entry) int { return a.line.Since.Compare(b.line.Since) })
 	keys := make([]schemas.Key, 0, min(limit, len(found)))
 	for _, e := range found[:min(limit, len(found))] {
-		keys = append(keys, e.key)
+		keys = append(keys, e.Key)
 	}
 	return keys
 }
@@ -125,7 +125,7 @@ func (x *Index) Waiting() []schemas.Key {
 	var keys []schemas.Key
 	for _, e := range x.entries {
 		if e.line.State == schemas.Parked && e.line.Waiting != "" {
-			keys = append(keys, e.key)
+			keys = append(keys, e.Key)
 		}
 	}
 	return keys
@@ -136,9 +136,9 @@ func (x *Index) Find(id schemas.IntentID) []schemas.Key {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var keys []schemas.Key
-	for k := range x.entries {
-		if k.ID == id {
-			keys = append(keys, k)
+	for at := range x.entries {
+		if at.ID == id && !slices.Contains(keys, at.Key) {
+			keys = append(keys, at.Key)
 		}
 	}
 	return keys

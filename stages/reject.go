@@ -9,6 +9,20 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
+// judgeMessage lets a decision or a report count, or records why it does not. What
+// was rejected once stays so: it may come again when it would count.
+func (e *Execute) judgeMessage(ctx context.Context, r schemas.Record, s schemas.Subject, judge func(context.Context, schemas.Record) (*schemas.Fault, error)) error {
+	rejected, err := e.rejection(ctx, r, s)
+	if err != nil || rejected != nil {
+		return err
+	}
+	fault, err := judge(ctx, r)
+	if err != nil || fault == nil {
+		return err
+	}
+	return e.reject(ctx, r, s, *fault)
+}
+
 // reject records that r, a decision or a report, does not count. Whoever sent it
 // can ask for the record.
 func (e *Execute) reject(ctx context.Context, r schemas.Record, s schemas.Subject, f schemas.Fault) error {

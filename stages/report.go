@@ -21,14 +21,7 @@ func (e onReport) Handle(ctx context.Context, r schemas.Record) error {
 	if err != nil {
 		return e.rejectUnaddressed(ctx, r, s, err)
 	}
-	fault, err := e.report(ctx, r)
-	if err != nil {
-		return err
-	}
-	if fault != nil {
-		return e.reject(ctx, r, s, *fault)
-	}
-	return nil
+	return e.judgeMessage(ctx, r, s, e.report)
 }
 
 // Refuse records that r could not be handled.
@@ -134,7 +127,7 @@ func (e *Execute) closeDoubt(ctx context.Context, report schemas.Report) (*schem
 	if report.State == schemas.Failed {
 		happened = reportFailed
 	}
-	state, err := after(h.State, happened)
+	state, err := after(stateOf(h), happened)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +144,7 @@ func (e *Execute) resolve(ctx context.Context, h schemas.Hold, at schemas.Record
 	next := h.Next(at.Hash(), e.now())
 	doubt := *h.Doubt
 	doubt.Decision, doubt.Verdict = r.Pointer(), d.Verdict
-	next.State, next.Doubt = state, &doubt
+	next.State, next.Doubt = shown(state), &doubt
 	if d.Verdict == schemas.Retry {
 		policy, err := e.Control.Policy(ctx)
 		if err != nil {

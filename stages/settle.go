@@ -109,10 +109,15 @@ func (e *Execute) settleHold(ctx context.Context, h schemas.Hold, r schemas.Reco
 	if err != nil {
 		return err
 	}
-	if settled.Intent.Digest != h.Intent.Digest {
+	return e.closeSettled(ctx, h, r, settled)
+}
+
+// closeSettled closes a hold whose id has its verdict.
+func (e *Execute) closeSettled(ctx context.Context, h schemas.Hold, r schemas.Record, s schemas.Settlement) error {
+	if s.Intent.Digest != h.Intent.Digest {
 		return e.closeDuplicate(ctx, h, r)
 	}
-	return e.closeHold(ctx, h, r, settled.State())
+	return e.closeHold(ctx, h, r, s.State())
 }
 
 // holdTrail is the trail of a settlement that a hold led to: the intent, the

@@ -3,6 +3,7 @@ package stages
 import (
 	"container/heap"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -59,54 +60,75 @@ func (x *Index) unschedule(e *entry) {
 	}
 }
 
-// Due takes out the timers whose time has come, and returns their intents, and
-// when the next timer fires. A timer that was taken out does not fire again
-// unless it is postponed.
-func (x *Index) Due() (keys []schemas.Key, next time.Time) {
+// Due takes out the timers whose time has come, and returns their intents, those
+// on hold and those with executors, and when the next timer fires. A timer that
+// was taken out does not fire again unless it is postponed.
+func (x *Index) Due() (held, work []schemas.Key, next time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := x.now()
 	for len(x.timers) > 0 {
 		if first := x.timers[0]; first.at.After(now) {
-			return keys, first.at
+			return held, work, first.at
 		}
-		e := heap.Pop(&x.timers).(*entry)
-		keys = append(keys, e.key)
+		if e := heap.Pop(&x.timers).(*entry); e.hold {
+			held = append(held, e.Key)
+		} else {
+			work = append(work, e.Key)
+		}
 	}
-	return keys, time.Time{}
+	return held, work, time.Time{}
 }
 
-// Line returns what the index knows of an intent, and when its reviewers are to
-// be reminded. The line is empty if nothing waits for the intent.
+// Line returns what the index knows of the hold on an intent, and when its
+// reviewers are to be reminded. The line is empty if there is none.
 func (x *Index) Line(k schemas.Key) (line schemas.HoldLine, remind time.Time) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if e := x.entries[k]; e != nil {
+	if e := x.entries[place{k, true}]; e != nil {
 		return e.line, e.remind
 	}
 	return schemas.HoldLine{}, time.Time{}
+}
+
+// working returns the state of an intent that waits for executors, or "".
+func (x *Index) working(k schemas.Key) schemas.State {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if e := x.entries[place{k, false}]; e != nil {
+		return e.line.State
+	}
+	return ""
 }
 
 // Reminded notes that the reviewers of a hold were reminded.
 func (x *Index) Reminded(k schemas.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.entries[k]; e != nil {
-		x.unschedule(e)
-		e.remind, e.at = time.Time{}, e.line.Deadline
-		x.schedule(e)
+	if e := x.entries[place{k, true}]; e != nil {
+		e.remind = time.Time{}
+		x.reschedule(e, e.line.Deadline)
 	}
 }
 
-// Postpone makes the timer of an intent fire at the given time.
-func (x *Index) Postpone(k schemas.Key, until time.Time) {
+// PostponeHold and PostponeWork make a timer of the intent fire at the given time.
+func (x *Index) PostponeHold(k schemas.Key, until time.Time) { x.postpone(place{k, true}, until) }
+
+// PostponeWork is PostponeHold for what waits for executors.
+func (x *Index) PostponeWork(k schemas.Key, until time.Time) { x.postpone(place{k, false}, until) }
+
+func (x *Index) postpone(at place, until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.entries[k]; e != nil {
-		x.unschedule(e)
-		e.at = until
-		x.schedule(e)
+	if e := x.entries[at]; e != nil {
+		x.reschedule(e, until)
 	}
+}
+
+func (x *Index) reschedule(e *entry, at time.Time) {
+	x.unschedule(e)
+	e.at = at
+	x.schedule(e)
 }
 
 const (
@@ -127,26 +149,14 @@ const (
 // again when the intent is touched; twice is safe, because every write is
 // conditional.
 func (e *Execute) RunTimers(ctx context.Context, log zerolog.Logger) {
-	var busy sync.WaitGroup
-	defer busy.Wait()
-	places := make(chan struct{}, timerWidth)
-	fire := func(k schemas.Key, why string, handle func(context.Context, schemas.Key) error) {
-		places <- struct{}{}
-		busy.Go(func() {
-			defer func() { <-places }()
-			if err := handle(context.WithoutCancel(ctx), k); err != nil {
-				log.Warn().Err(err).Stringer("intent", k).Str("timer", why).Msg("a timer; trying again")
-				e.Index.Postpone(k, e.now().Add(timerRetry))
-			}
-		})
-	}
+	r := timerRun{Execute: e, log: log, places: make(chan struct{}, timerWidth)}
+	defer r.busy.Wait()
 	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
 	for {
-		keys, next := e.Index.Due()
-		for _, k := range keys {
-			fire(k, "due", e.look)
-		}
+		held, work, next := e.Index.Due()
+		r.fire(ctx, held, e.lookAtHold, e.Index.PostponeHold)
+		r.fire(ctx, work, e.lookAtWork, e.Index.PostponeWork)
 		alarm := time.NewTimer(until(next, e.now()))
 		select {
 		case <-ctx.Done():
@@ -157,12 +167,43 @@ func (e *Execute) RunTimers(ctx context.Context, log zerolog.Logger) {
 		case <-forget.C:
 			e.Index.Forget()
 		case <-e.Control.Thawed():
-			for _, k := range e.Index.Waiting() {
-				fire(k, "thaw", e.lookAtHold)
-			}
+			r.fire(ctx, e.Index.Waiting(), e.lookAtHold, e.Index.PostponeHold)
 		}
 		alarm.Stop()
 	}
+}
+
+// timerRun is one run of the timers.
+type timerRun struct {
+	*Execute
+	log    zerolog.Logger
+	places chan struct{}
+	busy   sync.WaitGroup
+}
+
+// fire handles intents whose time has come. One that cannot be handled, or on
+// which handling panics, is looked at again; the others go on.
+func (r *timerRun) fire(ctx context.Context, keys []schemas.Key, handle func(context.Context, schemas.Key) error, postpone func(schemas.Key, time.Time)) {
+	for _, k := range keys {
+		r.places <- struct{}{}
+		r.busy.Go(func() {
+			defer func() { <-r.places }()
+			if err := recovered(context.WithoutCancel(ctx), k, handle); err != nil {
+				r.log.Warn().Err(err).Stringer("intent", k).Msg("a timer; trying again")
+				postpone(k, r.now().Add(timerRetry))
+			}
+		})
+	}
+}
+
+// recovered calls handle and returns its panic as an error.
+func recovered(ctx context.Context, k schemas.Key, handle func(context.Context, schemas.Key) error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panicked: %v", cause)
+		}
+	}()
+	return handle(ctx, k)
 }
 
 func until(next, now time.Time) time.Duration {
@@ -170,24 +211,4 @@ func until(next, now time.Time) time.Duration {
 		return forgetEvery
 	}
 	return next.Sub(now)
-}
-
-// look does what is due for an intent, whatever that is.
-func (e *Execute) look(ctx context.Context, k schemas.Key) error {
-	line, remind := e.Index.Line(k)
-	switch line.State {
-	case schemas.Parked:
-		if now := e.now(); !remind.IsZero() && !now.Before(remind) && now.Before(line.Deadline) {
-			e.Bell.Hold(line.Queue, k, "reminder")
-			e.Index.Reminded(k)
-			return nil
-		}
-		return e.lookAtHold(ctx, k)
-	case schemas.Released:
-		return e.lapse(ctx, k)
-	case schemas.Granted:
-		return e.endLease(ctx, k)
-	default:
-		return nil
-	}
 }

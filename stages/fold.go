@@ -1,0 +1,67 @@
+package stages
+
+import "github.com/holdpoint/holdpoint/schemas"
+
+// Streams lists the streams that the index is folded from.
+func (x *Index) Streams() []schemas.Stream {
+	return []schemas.Stream{schemas.ParkedHolds, schemas.Settled, schemas.Grants, schemas.Outcomes}
+}
+
+// Apply takes in a record of one of its streams. One that cannot be read is
+// passed over: whoever acts on the intent will read it again, and find out.
+func (x *Index) Apply(r schemas.Record) error {
+	s, err := schemas.ParseSubject(r.Subject)
+	if err != nil {
+		return nil
+	}
+	key := schemas.Key{Agent: s.Agent, ID: s.Intent}
+	switch s.Kind {
+	case "lapsed":
+		x.Ended(key)
+	case "parked":
+		var h schemas.Hold
+		if read(r, &h) == nil {
+			x.Held(h, r.Seq)
+		}
+	case "released", "refused":
+		var settled schemas.Settlement
+		if !x.knows(key, s.Kind) && read(r, &settled) == nil {
+			x.Settled(settled)
+		}
+	case "granted":
+		var g schemas.Grant
+		if read(r, &g) == nil {
+			x.Granted(g, r.Pointer())
+		}
+	case "outcomes":
+		x.reported(r, key)
+	}
+	return nil
+}
+
+// knows reports whether a settlement has nothing new to say, so that it need not
+// be decoded.
+func (x *Index) knows(k schemas.Key, kind string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.entries[place{k, true}] != nil {
+		return false
+	}
+	at := place{k, false}
+	return kind == "refused" || x.entries[at] != nil || x.isOver(at)
+}
+
+// reported takes in a report. It ends what its executor was granted; one that
+// does not count ends nothing, because the timer of the grant looks again.
+func (x *Index) reported(r schemas.Record, k schemas.Key) {
+	var report schemas.Report
+	if checkReport(r, &report) != nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at := place{k, false}
+	if e := x.entries[at]; e != nil && e.executor == report.Executor && e.grant == report.Grant {
+		x.end(at)
+	}
+}

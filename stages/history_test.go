@@ -1,0 +1,359 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+const (
+	histories      = 500
+	stepsOfHistory = 60
+)
+
+// TestHistoriesOverTheBroker: whatever is delivered twice or out of order, raced,
+// lost, landed unseen or cut short by a crash, every intent comes to one end and
+// nothing happens that no record allows (invariants 1 to 9). HOLDPOINT_TEST_SEED
+// repeats one history.
+func TestHistoriesOverTheBroker(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
+	if text := os.Getenv("HOLDPOINT_TEST_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		must(t, err)
+		runHistory(t, a, seed)
+		return
+	}
+	n := histories
+	if testing.Short() {
+		n /= 10
+	}
+	first := rand.Uint64N(1 << 40)
+	t.Logf("seeds %d to %d", first, first+uint64(n)-1)
+	for i := range n {
+		if runHistory(t, a, first+uint64(i)); t.Failed() {
+			t.Fatalf("the history with seed %d failed", first+uint64(i))
+		}
+	}
+}
+
+// runHistory lets things happen, then lets them come to rest, and checks what is
+// on record.
+func runHistory(t *testing.T, a *arena, seed uint64) {
+	s := newSim(t, a, seed)
+	for range stepsOfHistory {
+		s.step()
+		s.revive()
+		s.collect()
+	}
+	s.settleDown()
+	s.checkRecord()
+}
+
+// step lets one thing happen, chosen by chance.
+func (s *sim) step() {
+	for _, r := range s.replicas {
+		if s.random.IntN(4) == 0 {
+			r.faults.set(s.random.IntN(3), fault(s.random.IntN(int(lastFault))))
+		}
+	}
+	switch n := s.random.IntN(100); {
+	case n < 14:
+		s.propose()
+	case n < 58:
+		s.deliverSome()
+	case n < 70:
+		s.decide()
+	case n < 80:
+		s.claim()
+	case n < 86:
+		s.report()
+	case n < 92:
+		s.pass(time.Duration(s.random.IntN(3000)) * time.Second)
+		s.timers(s.random.IntN(2))
+	default:
+		s.turn()
+	}
+}
+
+// propose publishes an intent: a new one, the same again, the id of another for
+// something else, a withdrawal, or rubbish.
+func (s *sim) propose() {
+	agent := []schemas.Name{"bot", "bit"}[s.random.IntN(2)]
+	actions := []schemas.Action{"sys.read", "sys.small", "sys.again", "sys.big", "sys.two", "sys.never", "sys.exposed", "sys.unknown"}
+	action := actions[s.random.IntN(len(actions))]
+	key := schemas.Key{Agent: agent, ID: schemas.NewIntentID(time.Now())}
+	p := schemas.Proposal{Params: []byte(fmt.Sprintf(`{"n":%d}`, s.random.IntN(2))), Session: "s" + strconv.Itoa(s.random.IntN(2))}
+	if len(s.intents) > 0 {
+		old := s.intents[s.random.IntN(len(s.intents))]
+		switch s.random.IntN(8) {
+		case 0, 1:
+			key = old
+		case 2:
+			key.Agent, action = old.Agent, schemas.Withdraw
+			p = schemas.Proposal{Params: []byte(`{"id":"` + string(old.ID) + `"}`)}
+		case 3:
+			p.Params = []byte(`{"n":1e400}`)
+		}
+	}
+	if s.random.IntN(5) == 0 {
+		p.ExpiresIn = schemas.Seconds(1 + s.random.IntN(7200))
+	}
+	d, err := schemas.Propose(key, action, p, time.Now())
+	if err != nil {
+		d = schemas.Draft{Subject: "intents." + string(key.Agent) + ".sys.small", Body: []byte(`{"params":`)}
+	}
+	_, err = s.conns[key.Agent].Send(s.t.Context(), d)
+	must(s.t, err)
+	s.intents = append(s.intents, key)
+}
+
+// deliverSome hands one record to one replica, the same to both at once, or two
+// records to both at once. What was handled may come again.
+func (s *sim) deliverSome() {
+	first, ok := s.take()
+	if !ok {
+		return
+	}
+	second, two := first, true
+	switch s.random.IntN(3) {
+	case 0:
+		two = false
+	case 1:
+		if r, ok := s.take(); ok {
+			second = r
+		}
+	}
+	var done [2]bool
+	var both sync.WaitGroup
+	order := s.random.IntN(2)
+	both.Go(func() { done[0] = s.deliver(order, first) })
+	if two {
+		both.Go(func() { done[1] = s.deliver(1-order, second) })
+	}
+	both.Wait()
+	again := func(r schemas.Record, done bool) {
+		if !done || s.random.IntN(4) == 0 {
+			s.inbox = append(s.inbox, r)
+		}
+	}
+	again(first, done[0])
+	if two && second.Pointer() != first.Pointer() {
+		again(second, done[1])
+	}
+}
+
+// decide lets a reviewer decide on some hold, mostly as a reviewer should.
+func (s *sim) decide() {
+	if len(s.intents) == 0 {
+		return
+	}
+	key := s.intents[s.random.IntN(len(s.intents))]
+	h, at, err := s.calm().execute.hold(s.t.Context(), key)
+	if err != nil {
+		return
+	}
+	reviewer := []schemas.Name{"ann", "ben", "cat", "olga"}[s.random.IntN(4)]
+	d := schemas.Decision{
+		Reviewer: reviewer, Queue: h.Queue, Agent: key.Agent, Intent: key.ID, Digest: h.Intent.Digest,
+		Verdict: schemas.Approve, Reason: "sim", Shown: at.Hash(),
+	}
+	if h.State == schemas.InDoubt || s.random.IntN(12) == 0 {
+		d.Verdict = []schemas.Verdict{schemas.WasDone, schemas.WasNotDone, schemas.Retry}[s.random.IntN(3)]
+	} else if s.random.IntN(6) == 0 {
+		d.Verdict = schemas.Deny
+	}
+	switch s.random.IntN(10) {
+	case 0:
+		d.Digest = schemas.DigestOf(schemas.Intent{Params: []byte(`{}`)})
+	case 1:
+		d.Shown = d.Digest
+	}
+	d, err = d.Sign(s.keys[reviewer])
+	must(s.t, err)
+	if s.random.IntN(12) == 0 {
+		d.Reason = "changed after signing"
+	}
+	_, err = s.conns[reviewer].Send(s.t.Context(), schemas.Write(d, "/sim", s.now(), ""))
+	must(s.t, err)
+}
+
+// calm returns a log without faults, to look with.
+func (s *sim) calm() *replica {
+	r := *s.replicas[0]
+	e := *r.execute
+	e.Log = s.logs[schemas.RoleExecute]
+	r.execute = &e
+	return &r
+}
+
+// claim lets both executors ask for the same intent at once, from both replicas.
+// Whoever is granted it performs the action. A claim whose answer is lost is
+// repeated once with its nonce.
+func (s *sim) claim() {
+	if len(s.intents) == 0 {
+		return
+	}
+	key := s.intents[s.random.IntN(len(s.intents))]
+	var both sync.WaitGroup
+	for i, executor := range []schemas.Name{"run", "ran"} {
+		nonce := strconv.Itoa(s.random.Int())
+		both.Go(func() {
+			if c, ok := s.tryClaim(i, executor, key, nonce); ok {
+				s.perform(c)
+			}
+		})
+	}
+	both.Wait()
+}
+
+func (s *sim) tryClaim(i int, executor schemas.Name, k schemas.Key, nonce string) (c schemas.Claim, ok bool) {
+	for range 2 {
+		s.guarded(i, func(p *replica) (err error) {
+			if p == nil {
+				return schemas.ErrUnavailable
+			}
+			c, err = p.execute.Claim(context.Background(), executor, k, nonce)
+			ok = err == nil
+			if errors.Is(err, schemas.ErrInvalid) {
+				return schemas.ErrUnavailable
+			}
+			return err
+		})
+		if ok {
+			return c, true
+		}
+	}
+	return c, false
+}
+
+func (s *sim) perform(c schemas.Claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var g schemas.Grant
+	if err := schemas.Read(c.Grant.Record(), &g); err != nil {
+		s.t.Errorf("a grant that cannot be read: %v", err)
+		return
+	}
+	s.acted[g.Key()]++
+	s.claims = append(s.claims, c)
+}
+
+// report lets an executor report on something it performed, once or twice, or on
+// something that it did not.
+func (s *sim) report() {
+	if len(s.claims) == 0 {
+		return
+	}
+	c := s.claims[s.random.IntN(len(s.claims))]
+	var g schemas.Grant
+	must(s.t, schemas.Read(c.Grant.Record(), &g))
+	r := schemas.Report{
+		Executor: g.Executor, Agent: g.Agent, Intent: g.Intent, Digest: g.Digest, Grant: c.Grant.Record().Pointer(),
+		State: schemas.Done, Result: []byte(`"ok"`),
+	}
+	switch s.random.IntN(8) {
+	case 0:
+		r.State, r.Error = schemas.Failed, "sim"
+	case 1:
+		r.Grant.Seq++
+	case 2:
+		r.Executor = map[schemas.Name]schemas.Name{"run": "ran", "ran": "run"}[g.Executor]
+	}
+	_, err := s.conns[r.Executor].Send(s.t.Context(), schemas.Write(r, "/sim", s.now(), ""))
+	must(s.t, err)
+}
+
+// turn changes the world: a freeze, a removal, another bundle, an illness.
+func (s *sim) turn() {
+	freeze := schemas.Scope{Agent: "bot"}
+	switch s.random.IntN(6) {
+	case 0:
+		s.frozen = true
+		s.everywhere(schemas.Freeze{By: "boss", Scope: freeze, Reason: "sim", At: s.now()})
+	case 1, 2:
+		s.thaw()
+	case 3:
+		s.mu.Lock()
+		s.removed[[]schemas.Name{"ann", "cat", "bit"}[s.random.IntN(3)]] = s.random.IntN(2) == 0
+		s.mu.Unlock()
+	case 4:
+		s.policy = []string{"bundle", "stricter"}[s.random.IntN(2)]
+		s.everywhere(schemas.Activation{By: "boss", Bundle: s.bundle[s.policy].Digest(), At: s.now()})
+		for _, r := range s.replicas {
+			r.execute.Control.Load(s.bundle[s.policy])
+			r.observe.Control.Load(s.bundle[s.policy])
+		}
+	case 5:
+		s.mu.Lock()
+		s.ill = !s.ill
+		s.mu.Unlock()
+	}
+}
+
+func (s *sim) thaw() {
+	s.frozen = false
+	s.everywhere(schemas.Thaw{By: "boss", Scope: schemas.Scope{Agent: "bot"}, Reason: "sim", At: s.now()})
+}
+
+// settleDown lets everything come to its end without faults: reviewers end every
+// doubt, time ends the rest.
+func (s *sim) settleDown() {
+	s.ill, s.removed = false, map[schemas.Name]bool{}
+	s.thaw()
+	for _, r := range s.replicas {
+		r.faults.set(0, none)
+	}
+	for range 10 {
+		s.pass(8 * time.Hour)
+		s.drain()
+		for i := range s.replicas {
+			s.replicas[i] = s.boot()
+			s.pass(closeWait)
+			s.timers(i)
+		}
+		s.endDoubts()
+		s.drain()
+	}
+}
+
+// drain delivers everything until nothing is left.
+func (s *sim) drain() {
+	for tries := 0; ; tries++ {
+		s.collect()
+		r, ok := s.take()
+		if !ok {
+			return
+		}
+		if !s.deliver(s.random.IntN(2), r) {
+			s.inbox = append(s.inbox, r)
+		}
+		if tries > 20_000 {
+			s.t.Fatalf("a message is never done with: %s %s", r.Pointer(), r.Subject)
+		}
+	}
+}
+
+func (s *sim) endDoubts() {
+	for _, key := range s.intents {
+		h, at, err := s.calm().execute.hold(s.t.Context(), key)
+		if err != nil || h.State != schemas.InDoubt {
+			continue
+		}
+		d, err := schemas.Decision{
+			Reviewer: "cat", Queue: h.Queue, Agent: key.Agent, Intent: key.ID, Digest: h.Intent.Digest,
+			Verdict: schemas.WasDone, Reason: "sim", Shown: at.Hash(),
+		}.Sign(s.keys["cat"])
+		must(s.t, err)
+		_, err = s.conns["cat"].Send(s.t.Context(), schemas.Write(d, "/sim", s.now(), ""))
+		must(s.t, err)
+	}
+}

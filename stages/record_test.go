@@ -1,0 +1,251 @@
+package stages
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// ledger is everything that a history left in the streams.
+type ledger struct {
+	settled   map[schemas.Key][]schemas.Settlement
+	grants    map[schemas.Key][]schemas.Grant
+	holds     map[schemas.Key][]schemas.Hold
+	rejected  map[schemas.Pointer]schemas.Code
+	intents   []schemas.Record
+	decisions []schemas.Record
+	reports   []schemas.Record
+}
+
+func (s *sim) read() ledger {
+	s.t.Helper()
+	l := ledger{
+		settled:  map[schemas.Key][]schemas.Settlement{},
+		grants:   map[schemas.Key][]schemas.Grant{},
+		holds:    map[schemas.Key][]schemas.Hold{},
+		rejected: map[schemas.Pointer]schemas.Code{},
+	}
+	for _, stream := range schemas.Streams() {
+		must(s.t, s.logs[schemas.RoleExecute].Tail(stream, "", s.began[stream]).Read(s.t.Context(), func(r schemas.Record) error {
+			return l.add(r)
+		}))
+	}
+	return l
+}
+
+func (l *ledger) add(r schemas.Record) error {
+	switch r.Stream {
+	case schemas.Intents:
+		l.intents = append(l.intents, r)
+	case schemas.Decisions:
+		l.decisions = append(l.decisions, r)
+	case schemas.Outcomes:
+		l.reports = append(l.reports, r)
+	case schemas.Settled:
+		var s schemas.Settlement
+		if err := schemas.Read(r, &s); err != nil {
+			return err
+		}
+		l.settled[s.Intent.Key()] = append(l.settled[s.Intent.Key()], s)
+	case schemas.Grants:
+		var g schemas.Grant
+		if err := schemas.Read(r, &g); err == nil {
+			l.grants[g.Key()] = append(l.grants[g.Key()], g)
+		}
+	case schemas.ParkedHolds:
+		var h schemas.Hold
+		if err := schemas.Read(r, &h); err != nil {
+			return err
+		}
+		l.holds[h.Intent.Key()] = append(l.holds[h.Intent.Key()], h)
+	case schemas.Rejected:
+		var rejection schemas.Rejection
+		if err := schemas.Read(r, &rejection); err != nil {
+			return err
+		}
+		l.rejected[rejection.Record] = rejection.Code
+	}
+	return nil
+}
+
+// checkRecord checks the invariants on what is on record.
+func (s *sim) checkRecord() {
+	s.t.Helper()
+	l := s.read()
+	s.checkSettlements(l)
+	s.checkGrants(l)
+	s.checkAnswers(l)
+	for _, r := range l.intents {
+		s.checkEnd(r)
+	}
+}
+
+// checkSettlements: one settlement for every intent, and no release without its
+// trail and its approvals.
+func (s *sim) checkSettlements(l ledger) {
+	s.t.Helper()
+	for _, r := range l.intents {
+		in, _ := schemas.ReadIntent(schemas.Name(simTenant), r)
+		own := schemas.Key{Agent: in.Agent, ID: schemas.SequenceID(r.Seq)}
+		mine := slices.ContainsFunc(l.settled[in.Key()], func(v schemas.Settlement) bool { return v.Intent.Digest == in.Digest })
+		if !mine && len(l.settled[own]) != 1 {
+			s.t.Errorf("%s of %s: no settlement", in.Key(), r.Pointer())
+		}
+	}
+	for key, all := range l.settled {
+		if len(all) != 1 {
+			s.t.Errorf("%s: %d settlements, want 1", key, len(all))
+		}
+		for _, v := range all {
+			if v.Outcome == schemas.Release {
+				s.checkRelease(l, v)
+			}
+		}
+	}
+}
+
+func (s *sim) checkRelease(l ledger, v schemas.Settlement) {
+	s.t.Helper()
+	key, need := v.Intent.Key(), 0
+	if err := v.Intent.Verify(); err != nil {
+		s.t.Errorf("%s: released as something else: %v", key, err)
+	}
+	switch v.Intent.Action {
+	case "sys.never", "sys.unknown":
+		s.t.Errorf("%s: released, and the rules refuse it", key)
+	case "sys.big":
+		need = 1
+	case "sys.two":
+		need = 2
+	}
+	var streams []schemas.Stream
+	var approvers []schemas.Name
+	for _, p := range v.Trail {
+		streams = append(streams, p.Stream)
+		if p.Stream != schemas.Decisions {
+			continue
+		}
+		r, err := s.logs[schemas.RoleExecute].At(s.t.Context(), p.Stream, p.Seq)
+		must(s.t, err)
+		var d schemas.Decision
+		must(s.t, schemas.Read(r, &d))
+		if d.Digest != v.Intent.Digest || d.Verdict != schemas.Approve || d.VerifySignature(s.people[d.Reviewer].Key) != nil {
+			s.t.Errorf("%s: released by %s, which is no approval of it", key, p)
+		}
+		if s.people[d.Reviewer].Principal() == s.people[key.Agent].Principal() {
+			s.t.Errorf("%s: approved by %s, who owns the agent", key, d.Reviewer)
+		}
+		if need == 2 && !slices.Contains(s.people[d.Reviewer].Groups, "chiefs") {
+			s.t.Errorf("%s: approved by %s, who is not eligible", key, d.Reviewer)
+		}
+		if !slices.Contains(approvers, d.Reviewer) {
+			approvers = append(approvers, d.Reviewer)
+		}
+	}
+	if len(approvers) < need {
+		s.t.Errorf("%s %s: released with %d approvals, want %d", v.Intent.Action, key, len(approvers), need)
+	}
+	for _, want := range []schemas.Stream{schemas.Intents, schemas.Observed, schemas.Recommended} {
+		if !slices.Contains(streams, want) {
+			s.t.Errorf("%s: the trail of the release names no record of %s", key, want)
+		}
+	}
+}
+
+// checkGrants: no grant without a release, one at a time, and a second one only
+// where that is allowed.
+func (s *sim) checkGrants(l ledger) {
+	s.t.Helper()
+	for key, grants := range l.grants {
+		if all := l.settled[key]; len(all) != 1 || all[0].Outcome != schemas.Release || all[0].Intent.Digest != grants[0].Digest {
+			s.t.Errorf("%s: granted, and not released", key)
+		}
+		retries := map[schemas.Pointer]bool{}
+		for _, h := range l.holds[key] {
+			if h.Doubt != nil && h.Doubt.Verdict == schemas.Retry {
+				retries[h.Doubt.Decision] = true
+			}
+		}
+		for i, g := range grants[1:] {
+			if g.Idempotent && g.At.Before(grants[i].LeaseUntil) && len(retries) == 0 {
+				s.t.Errorf("%s: granted again before the lease ended", key)
+			}
+		}
+		if !grants[0].Idempotent && len(grants) > 1+len(retries) {
+			s.t.Errorf("%s: %d grants of an action that is not idempotent, and %d retries", key, len(grants), len(retries))
+		}
+	}
+	for key, n := range s.acted {
+		if n > len(l.grants[key]) {
+			s.t.Errorf("%s: performed %d times with %d grants", key, n, len(l.grants[key]))
+		}
+	}
+}
+
+// checkAnswers: every decision and every report counts or is in REJECTED, never
+// both.
+func (s *sim) checkAnswers(l ledger) {
+	s.t.Helper()
+	for _, r := range l.decisions {
+		subject, err := schemas.ParseSubject(r.Subject)
+		must(s.t, err)
+		holds := l.holds[schemas.Key{Agent: subject.Agent, ID: subject.Intent}]
+		counts := slices.ContainsFunc(holds, func(h schemas.Hold) bool { return h.Counted(r.Pointer()) })
+		if _, rejected := l.rejected[r.Pointer()]; rejected == counts {
+			s.t.Errorf("%s: counts %t, rejected %t (%s)", r.Pointer(), counts, rejected, l.rejected[r.Pointer()])
+		}
+	}
+	counted := map[schemas.Pointer]schemas.Report{}
+	for _, r := range l.reports {
+		if _, rejected := l.rejected[r.Pointer()]; rejected {
+			continue
+		}
+		var report schemas.Report
+		must(s.t, schemas.Read(r, &report))
+		if first, twice := counted[report.Grant]; twice && first.State != report.State {
+			s.t.Errorf("%s: a second report on %s counts", r.Pointer(), report.Grant)
+		}
+		counted[report.Grant] = report
+	}
+}
+
+// checkEnd: an intent is over when everything has come to rest.
+func (s *sim) checkEnd(r schemas.Record) {
+	s.t.Helper()
+	in, _ := schemas.ReadIntent(schemas.Name(simTenant), r)
+	now, err := s.calm().execute.standing(s.t.Context(), in.Key())
+	if errors.Is(err, schemas.ErrNotFound) {
+		return // refused under its sequence
+	}
+	must(s.t, err)
+	withdrawal := now.settlement != nil && now.settlement.Intent.Action == schemas.Withdraw
+	if !now.state().Final() && !withdrawal {
+		s.t.Errorf("%s %s: still %s", in.Action, in.Key(), now.state())
+		s.dump(in.Key())
+	}
+	if now.hold != nil && now.hold.Open() {
+		s.t.Errorf("%s %s: its hold is still open", in.Action, in.Key())
+		s.dump(in.Key())
+	}
+}
+
+// dump logs what is on record of an intent, and what a new process makes of it.
+func (s *sim) dump(k schemas.Key) {
+	s.t.Helper()
+	for _, stream := range schemas.Streams() {
+		must(s.t, s.logs[schemas.RoleExecute].Tail(stream, "", s.began[stream]).Read(s.t.Context(), func(r schemas.Record) error {
+			if strings.Contains(r.Subject+string(r.Body), string(k.ID)) && strings.Contains(r.Subject, string(k.Agent)) {
+				s.t.Logf("%s %s %s %.300s", r.Time.Format("05.000000"), r.Pointer(), r.Subject, r.Body[max(0, len(r.Body)-300):])
+			}
+			return nil
+		}))
+	}
+	x := s.boot().execute.Index
+	for _, hold := range []bool{true, false} {
+		if e := x.entries[place{k, hold}]; e != nil {
+			s.t.Logf("index: hold %t %s due %s, now %s", hold, e.line.State, e.at, s.now())
+		}
+	}
+}
