@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
@@ -51,9 +50,7 @@ func (c *Conn) PutBundle(ctx context.Context, digest schemas.Digest, archive []b
 }
 
 func (c *Conn) put(ctx context.Context, op, subject string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	_, err := c.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body})
+	_, err := c.publish(ctx, schemas.Draft{Subject: subject, Body: body}, schemas.Expect{})
 	return translate(op, err)
 }
 

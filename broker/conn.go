@@ -3,7 +3,11 @@ package broker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,6 +39,18 @@ type Conn struct {
 	nc  *nats.Conn
 	js  jetstream.JetStream
 	log zerolog.Logger
+
+	// mu guards sending, for the time of one look: those who wait for the answer
+	// to a publish. The server answers one that is not permitted only beside it,
+	// and that ends the waiting.
+	mu      sync.Mutex
+	sending map[*sending]bool
+}
+
+// sending is one publish on a subject that waits for its answer.
+type sending struct {
+	subject string
+	giveUp  context.CancelCauseFunc
 }
 
 // Connect connects as the identity of that name, which holds key. Accounts
@@ -44,19 +60,19 @@ func Connect(s Server, name schemas.Name, key nkeys.KeyPair, log zerolog.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w: %w", name, schemas.ErrInvalid, err)
 	}
-	nc, err := nats.Connect(s.URL, s.options(name, public, key, log)...)
+	c := &Conn{log: log.With().Str("identity", string(name)).Logger(), sending: map[*sending]bool{}}
+	c.nc, err = nats.Connect(s.URL, append(s.options(name, public, key), c.handlers()...)...)
 	if err != nil {
 		return nil, translate("connecting as "+string(name), err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(answerWait))
-	if err != nil {
-		nc.Close()
+	if c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(answerWait)); err != nil {
+		c.nc.Close()
 		return nil, translate("connecting as "+string(name), err)
 	}
-	return &Conn{nc: nc, js: js, log: log}, nil
+	return c, nil
 }
 
-func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair, log zerolog.Logger) []nats.Option {
+func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair) []nats.Option {
 	options := []nats.Option{
 		nats.Name("holdpoint " + string(name)),
 		nats.Nkey(public, key.Sign),
@@ -64,17 +80,6 @@ func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair, log
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.Timeout(answerWait),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Warn().Err(err).Str("identity", string(name)).Msg("broker")
-		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.Warn().Err(err).Str("identity", string(name)).Msg("disconnected from the broker")
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) {
-			log.Info().Str("identity", string(name)).Msg("connected to the broker again")
-		}),
 	}
 	if s.TLS != nil {
 		options = append(options, nats.Secure(s.TLS))
@@ -83,6 +88,59 @@ func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair, log
 		options = append(options, nats.InProcessServer(s.InProcess))
 	}
 	return options
+}
+
+// handlers say what happens to the connection.
+func (c *Conn) handlers() []nats.Option {
+	return []nats.Option{
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if !c.refused(err) {
+				c.log.Warn().Err(err).Msg("broker")
+			}
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				c.log.Warn().Err(err).Msg("disconnected from the broker")
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info().Msg("connected to the broker again") }),
+	}
+}
+
+// refused ends the waiting for the answer to what was not permitted, and reports
+// whether err is about such a publish.
+func (c *Conn) refused(err error) bool {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := false
+	for waiting := range c.sending {
+		if strings.Contains(err.Error(), strconv.Quote(waiting.subject)) {
+			waiting.giveUp(nats.ErrPermissionViolation)
+			found = true
+		}
+	}
+	return found
+}
+
+// expecting returns a context for the answer to one publish on a subject, which
+// ends with ErrPermissionViolation as its cause if that is not permitted.
+func (c *Conn) expecting(ctx context.Context, subject string, wait time.Duration) (context.Context, context.CancelFunc) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	ctx, stop := context.WithTimeout(ctx, wait)
+	s := &sending{subject: subject, giveUp: giveUp}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sending[s] = true
+	return ctx, func() {
+		stop()
+		giveUp(nil)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.sending, s)
+	}
 }
 
 // Close ends the connection after sending what is buffered.

@@ -25,7 +25,7 @@ func meaning(err error) error {
 	switch {
 	case wrongSequence(err):
 		return schemas.ErrStale
-	case errors.Is(err, jetstream.ErrMsgNotFound):
+	case errors.Is(err, jetstream.ErrMsgNotFound), errors.Is(err, errNoRecord):
 		return schemas.ErrNotFound
 	case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum),
 		errors.Is(err, nats.ErrMaxPayload),

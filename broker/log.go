@@ -3,9 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"sync"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -18,6 +16,10 @@ type Log struct {
 	// replicated says that reads must name the leader: a direct get may be
 	// answered by a replica that lags.
 	replicated bool
+
+	// mu guards gathers, for the time it takes to find one.
+	mu      sync.Mutex
+	gathers map[schemas.Stream]*gather
 }
 
 // OpenLog returns the log that conn may write and read. It asks the broker how
@@ -27,37 +29,18 @@ func OpenLog(ctx context.Context, conn *Conn, stream schemas.Stream) (*Log, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Log{Conn: conn, replicated: info.Config.Replicas > 1}, nil
+	return &Log{Conn: conn, replicated: info.Config.Replicas > 1, gathers: map[schemas.Stream]*gather{}}, nil
 }
 
 // Append writes d if expect holds. An ErrStale means that another write came
 // first or is under way: look, and decide again. After any other error but an
 // ErrInvalid the caller does not know whether the write happened.
 func (l *Log) Append(ctx context.Context, d schemas.Draft, expect schemas.Expect) (schemas.Record, error) {
-	if expect.Filter == "" {
-		return l.publish(ctx, d)
-	}
-	return l.publish(ctx, d, jetstream.WithExpectLastSequenceForSubject(expect.Last, expect.Filter))
-}
-
-func (l *Log) publish(ctx context.Context, d schemas.Draft, opts ...jetstream.PublishOpt) (schemas.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	m := &nats.Msg{Subject: d.Subject, Header: nats.Header{}, Data: d.Body}
-	for name, values := range d.Header {
-		m.Header[name] = values
-	}
-	ack, err := l.js.PublishMsg(ctx, m, opts...)
+	sent, err := l.publish(ctx, d, expect)
 	if err != nil {
 		return schemas.Record{}, translate("writing "+d.Subject, err)
 	}
-	return schemas.Record{
-		Stream:  schemas.Stream(ack.Stream),
-		Seq:     ack.Sequence,
-		Subject: d.Subject,
-		Header:  d.Header,
-		Body:    d.Body,
-	}, nil
+	return schemas.Record{Stream: sent.Stream, Seq: sent.Seq, Subject: d.Subject, Header: d.Header, Body: d.Body}, nil
 }
 
 // Last returns the last record of stream that matches filter, as its leader
@@ -103,5 +86,16 @@ func (l *Log) get(ctx context.Context, stream schemas.Stream, r getRequest) (sch
 		return l.getFromLeader(ctx, "$JS.API", stream, r)
 	}
 	// The only replica is the leader.
-	return l.getDirect(ctx, "$JS.API", stream, r)
+	return l.gatherOf(stream).get(ctx, r)
+}
+
+func (l *Log) gatherOf(stream schemas.Stream) *gather {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.gathers[stream]
+	if g == nil {
+		g = &gather{conn: l.Conn, stream: stream}
+		l.gathers[stream] = g
+	}
+	return g
 }

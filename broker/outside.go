@@ -12,34 +12,20 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// Sent is the broker's word that it keeps a message.
-type Sent struct {
-	Stream schemas.Stream
-	Seq    uint64
-
-	// Duplicate says that the stream has seen the message's id, and kept nothing.
-	Duplicate bool
-}
-
 // Send publishes d to the stream of its subject and returns when the broker
 // keeps it. After any error but ErrInvalid and ErrDenied the caller does not know
 // whether it does; sending the same again is safe.
 func (c *Conn) Send(ctx context.Context, d schemas.Draft) (Sent, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	m := &nats.Msg{Subject: d.Subject, Header: nats.Header(d.Header), Data: d.Body}
-	ack, err := c.js.PublishMsg(ctx, m)
-	if err != nil {
-		return Sent{}, c.explain("sending to "+d.Subject, err)
-	}
-	return Sent{Stream: schemas.Stream(ack.Stream), Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	ctx, done := c.expecting(ctx, d.Subject, answerWait)
+	defer done()
+	sent, err := c.publish(ctx, d, schemas.Expect{})
+	return sent, explain(ctx, "sending to "+d.Subject, err)
 }
 
-// explain translates err. A publish that is not permitted is not answered: the
-// server says so beside it.
-func (c *Conn) explain(op string, err error) error {
-	if violation := c.nc.LastError(); errors.Is(violation, nats.ErrPermissionViolation) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) {
-		return translate(op, violation)
+// explain translates err, which came out of a request made in ctx.
+func explain(ctx context.Context, op string, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
+		err = nats.ErrPermissionViolation
 	}
 	return translate(op, err)
 }
@@ -60,11 +46,11 @@ func (c *Conn) question(ctx context.Context, subject string, q schemas.Question)
 	if err != nil {
 		return schemas.Answer{}, fmt.Errorf("%s: %w", op, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
+	ctx, done := c.expecting(ctx, subject, askPatience)
+	defer done()
 	m, err := c.nc.RequestWithContext(ctx, subject, body)
 	if err != nil {
-		return schemas.Answer{}, c.explain(op, err)
+		return schemas.Answer{}, explain(ctx, op, err)
 	}
 	var answer schemas.Answer
 	if err := schemas.Unmarshal(m.Data, &answer); err != nil {
@@ -82,7 +68,7 @@ func (c *Conn) OwnSettlement(ctx context.Context, k schemas.Key) (schemas.Record
 		if err != nil {
 			return schemas.Record{}, err
 		}
-		r, err := directRecord(schemas.Settled, m)
+		r, err := directRecord(schemas.Settled, m, appended)
 		err = translate("reading "+subject, err)
 		if !errors.Is(err, schemas.ErrNotFound) {
 			return r, err
@@ -130,13 +116,16 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 		return translate(op, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := c.pullRequest(sub.Subject, system, limit, wait); err != nil {
+	subject := API + ".CONSUMER.MSG.NEXT." + string(schemas.Settled) + "." + SystemConsumer(system)
+	ctx, done := c.expecting(ctx, subject, wait+answerWait)
+	defer done()
+	if err := c.pullRequest(subject, sub.Subject, limit, wait); err != nil {
 		return translate(op, err)
 	}
 	for range limit {
 		m, err := nextMsg(ctx, answers, wait+answerWait)
 		if err != nil {
-			return c.explain(op, err)
+			return explain(ctx, op, err)
 		}
 		if m.Header.Get("Status") != "" && len(m.Data) == 0 {
 			return pullStatus(op, m)
@@ -150,7 +139,7 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	return nil
 }
 
-func (c *Conn) pullRequest(inbox, system string, limit int, wait time.Duration) error {
+func (c *Conn) pullRequest(subject, inbox string, limit int, wait time.Duration) error {
 	body, err := json.Marshal(struct {
 		Batch   int           `json:"batch"`
 		Expires time.Duration `json:"expires"`
@@ -158,7 +147,7 @@ func (c *Conn) pullRequest(inbox, system string, limit int, wait time.Duration) 
 	if err != nil {
 		return err
 	}
-	return c.nc.PublishRequest(API+".CONSUMER.MSG.NEXT."+string(schemas.Settled)+"."+SystemConsumer(system), inbox, body)
+	return c.nc.PublishRequest(subject, inbox, body)
 }
 
 // pullStatus says what ended a pull: the time that was given, or trouble.

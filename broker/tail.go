@@ -51,14 +51,19 @@ func (t *Tail) Next() uint64 { return t.next }
 // Read hands every record there is to apply, in order, and returns when it
 // reached the end that the answering replica knows.
 func (t *Tail) Read(ctx context.Context, apply func(schemas.Record) error) error {
-	answers := make(chan *nats.Msg, batch+1) // the records of a batch, and its end
-	sub, err := t.conn.nc.ChanSubscribe(t.conn.nc.NewInbox(), answers)
+	b, err := t.conn.openBatches(t.api, t.stream)
 	if err != nil {
-		return translate("reading "+string(t.stream), err)
+		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer b.close()
 	for {
-		more, err := t.readBatch(ctx, sub.Subject, answers, apply)
+		more, err := b.read(ctx, getRequest{Seq: t.next, NextFor: t.filter, Batch: batch}, func(r schemas.Record) error {
+			if err := apply(r); err != nil {
+				return err
+			}
+			t.next = r.Seq + 1
+			return nil
+		})
 		if err != nil || !more {
 			return err
 		}
@@ -160,68 +165,6 @@ func (t *Tail) Wake(ctx context.Context) error {
 	return nil
 }
 
-// readBatch reads one batch and reports whether there is more.
-func (t *Tail) readBatch(ctx context.Context, inbox string, answers <-chan *nats.Msg, apply func(schemas.Record) error) (more bool, err error) {
-	r := getRequest{Seq: t.next, NextFor: t.filter, Batch: batch}
-	op := r.op(t.stream)
-	if err := t.conn.nc.PublishRequest(t.api+".DIRECT.GET."+string(t.stream), inbox, r.body()); err != nil {
-		return false, translate(op, err)
-	}
-	for {
-		m, err := nextMsg(ctx, answers, answerWait)
-		if err != nil {
-			return false, translate(op, err)
-		}
-		if done, pending, err := t.endOfBatch(m); done {
-			return pending, err
-		}
-		record, err := directRecord(t.stream, m)
-		if errors.Is(err, errUnreadable) {
-			record, err = t.conn.getFromLeader(ctx, t.api, t.stream, getRequest{Seq: t.next, NextFor: t.filter})
-		}
-		if err != nil {
-			return false, translate(op, err)
-		}
-		if err := apply(record); err != nil {
-			return false, err
-		}
-		t.next = record.Seq + 1
-	}
-}
-
-// endOfBatch reports whether m is the status that ends a batch, and whether more
-// records are waiting behind it.
-func (t *Tail) endOfBatch(m *nats.Msg) (done, pending bool, err error) {
-	if len(m.Header["Nats-Subject"]) > 0 || len(m.Data) > 0 {
-		return false, false, nil
-	}
-	switch m.Header.Get("Status") {
-	case "204":
-		left, err := strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64)
-		return true, left > 0, translate("reading the end of a batch", err)
-	case "404":
-		return true, false, nil
-	case "":
-		return false, false, nil
-	default:
-		_, err := directRecord(t.stream, m)
-		return true, false, translate("reading "+string(t.stream), err)
-	}
-}
-
-func nextMsg(ctx context.Context, answers <-chan *nats.Msg, wait time.Duration) (*nats.Msg, error) {
-	patience := time.NewTimer(wait)
-	defer patience.Stop()
-	select {
-	case m := <-answers:
-		return m, nil
-	case <-patience.C:
-		return nil, nats.ErrTimeout
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -248,6 +191,6 @@ func Origin(r schemas.Record) (schemas.Record, error) {
 	if err != nil {
 		return schemas.Record{}, translate("reading where AUDIT comes from", err)
 	}
-	r.Stream, r.Seq, r.Subject = schemas.Stream(stream), seq, source[4]
+	r.Stream, r.Seq, r.Subject = schemas.Stream(stream), seq, text(source[4])
 	return r, nil
 }

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -37,36 +37,22 @@ type Handler interface {
 // messages.
 func (l *Log) Work(ctx context.Context, stream schemas.Stream, width int, h Handler) error {
 	op := "working on " + string(stream)
-	c, err := l.js.Consumer(ctx, string(stream), stageConsumer(stream))
-	if err != nil {
+	if _, err := l.js.Consumer(ctx, string(stream), stageConsumer(stream)); err != nil {
 		return translate(op, err)
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(2*width), jetstream.PullExpiry(5*time.Second))
-	if err != nil {
-		return translate(op, err)
-	}
-	defer context.AfterFunc(ctx, messages.Drain)()
 	w := worker{log: l, stream: stream, handler: h}
 	var busy sync.WaitGroup
 	defer busy.Wait()
 	places := make(chan struct{}, width)
-	for {
-		m, err := messages.Next()
-		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-			return nil
-		}
-		if err != nil {
-			// A missed heartbeat or a lost leader: the iterator goes on by itself.
-			l.Conn.log.Warn().Err(err).Str("stream", string(stream)).Msg("waiting for messages")
-			continue
-		}
+	err := l.pull(ctx, stream, 2*width, func(m *nats.Msg) {
 		places <- struct{}{}
 		busy.Go(func() {
 			defer func() { <-places }()
 			// What was taken is dealt with even while the stage stops.
 			w.handle(context.WithoutCancel(ctx), m)
 		})
-	}
+	})
+	return translate(op, err)
 }
 
 type worker struct {
@@ -75,13 +61,13 @@ type worker struct {
 	handler Handler
 }
 
-func (w worker) handle(ctx context.Context, m jetstream.Msg) {
-	r, err := w.record(ctx, m)
+func (w worker) handle(ctx context.Context, m *nats.Msg) {
+	r, err := w.record(m)
 	if err == nil {
 		err = w.dispatch(ctx, r)
 	}
 	if err != nil {
-		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Str("subject", m.Subject()).Msg("handling; trying again")
+		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Str("subject", m.Subject).Msg("handling; trying again")
 	}
 	if err := settle(m, err); err != nil {
 		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Msg("answering the broker")
@@ -101,24 +87,19 @@ func (w worker) dispatch(ctx context.Context, r schemas.Record) (err error) {
 	return w.handler.Handle(ctx, r)
 }
 
-// record returns m as a record. A message without headers may be one whose
-// headers cannot be read, which the client library does not tell apart.
-func (w worker) record(ctx context.Context, m jetstream.Msg) (schemas.Record, error) {
+// record returns m as a record.
+func (w worker) record(m *nats.Msg) (schemas.Record, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return schemas.Record{}, translate("reading a message of "+string(w.stream), err)
 	}
-	seq := meta.Sequence.Stream
-	if len(m.Headers()) == 0 {
-		return w.log.getFromLeader(ctx, "$JS.API", w.stream, getRequest{Seq: seq})
-	}
 	return schemas.Record{
 		Stream:  w.stream,
-		Seq:     seq,
-		Subject: m.Subject(),
+		Seq:     meta.Sequence.Stream,
+		Subject: text(m.Subject),
 		Time:    meta.Timestamp,
-		Header:  schemas.Header(m.Headers()),
-		Body:    m.Data(),
+		Header:  deliveredHeader(m),
+		Body:    m.Data,
 	}, nil
 }
 
@@ -128,12 +109,12 @@ func (w worker) record(ctx context.Context, m jetstream.Msg) (schemas.Record, er
 //	ErrInvalid, ErrDenied  never again: what there is to say is on record by now
 //	ErrStale               lost a race: again at once
 //	any other              trouble: again after a while
-func settle(m jetstream.Msg, err error) error {
+func settle(m *nats.Msg, err error) error {
 	switch {
 	case err == nil, errors.Is(err, schemas.ErrClosed):
 		return translate("acknowledging", m.Ack())
 	case errors.Is(err, schemas.ErrInvalid), errors.Is(err, schemas.ErrDenied):
-		return translate("ending", m.TermWithReason(err.Error()))
+		return translate("ending", m.Respond([]byte("+TERM "+err.Error())))
 	case errors.Is(err, schemas.ErrStale):
 		return translate("returning", m.Nak())
 	default:
@@ -142,7 +123,7 @@ func settle(m jetstream.Msg, err error) error {
 }
 
 // retryAfter doubles with every delivery of m.
-func retryAfter(m jetstream.Msg) time.Duration {
+func retryAfter(m *nats.Msg) time.Duration {
 	meta, err := m.Metadata()
 	if err != nil || meta.NumDelivered > 7 {
 		return lastRetry

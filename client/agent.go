@@ -38,6 +38,10 @@ type Proposal struct {
 type Ticket struct {
 	Key schemas.Key
 
+	// refusal is where the intent is refused if its own id cannot be used: because
+	// it was used before, or cannot be read.
+	refusal schemas.Key
+
 	// proposed is what was proposed, as far as its digest covers it. It is empty
 	// in a ticket for an intent that was submitted elsewhere.
 	proposed schemas.Intent
@@ -66,6 +70,7 @@ func (a Agent) Submit(ctx context.Context, p Proposal) (Ticket, error) {
 	if err != nil {
 		return ticket, fmt.Errorf("proposing %s: %w", p.Action, err)
 	}
+	ticket.refusal = schemas.Key{Agent: a.Name(), ID: schemas.SequenceID(sent.Seq)}
 	return ticket, nil
 }
 
@@ -105,27 +110,40 @@ func retry[T any](ctx context.Context, try func() (T, error)) (T, error) {
 }
 
 // Await returns the settlement of an intent as soon as there is one. What it
-// returns stands in the stream and says what the ticket says; it returns an
-// ErrClosed if the id was settled for something else.
+// returns stands in the stream and says what the ticket says. If the id was used
+// for something else before, it is the refusal that says so.
 func (a Agent) Await(ctx context.Context, t Ticket) (schemas.Settlement, error) {
 	var settled schemas.Settlement
 	err := a.watch(ctx, t.Key, func() (bool, error) {
-		r, err := a.broker.OwnSettlement(ctx, t.Key)
-		if err != nil {
-			return false, err
-		}
-		if err := schemas.Read(r, &settled); err != nil {
-			return false, err
-		}
-		if settled.Intent.Params == nil {
-			return true, nil // it could not be read, so there is nothing to compare
-		}
-		return true, t.check(settled.Intent.Gateway, settled.Intent.Digest)
+		return a.lookUp(t, func(k schemas.Key) (schemas.Name, schemas.Digest, schemas.Code, error) {
+			r, err := a.broker.OwnSettlement(ctx, k)
+			if err == nil {
+				settled = schemas.Settlement{}
+				err = schemas.Read(r, &settled)
+			}
+			return settled.Intent.Gateway, settled.Intent.Digest, settled.Code, err
+		})
 	})
 	if err != nil {
 		return settled, fmt.Errorf("waiting for the verdict on %s: %w", t.Key, err)
 	}
 	return settled, nil
+}
+
+// lookUp calls find with the ticket's key and, if what is there is another intent
+// or nothing, with the key under which this one would be refused.
+func (a Agent) lookUp(t Ticket, find func(schemas.Key) (schemas.Name, schemas.Digest, schemas.Code, error)) (bool, error) {
+	gateway, digest, code, err := find(t.Key)
+	if err == nil && (code == schemas.CodeInvalid || t.check(gateway, digest) == nil) {
+		return true, nil
+	}
+	if err != nil && !errors.Is(err, schemas.ErrNotFound) || t.refusal.ID == "" {
+		return false, errors.Join(err, t.check(gateway, digest))
+	}
+	if _, _, _, err := find(t.refusal); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // check makes sure that digest, at gateway, is the digest of what was proposed.
@@ -183,15 +201,14 @@ func (a Agent) Follow(ctx context.Context, t Ticket, changed func(schemas.Status
 func (a Agent) statusWhen(ctx context.Context, t Ticket, enough func(schemas.Status) bool) (schemas.Status, error) {
 	var status schemas.Status
 	err := a.watch(ctx, t.Key, func() (bool, error) {
-		now, err := a.Status(ctx, t.Key.ID)
-		if err != nil {
-			return false, err
-		}
-		status = now
-		if now.Code != schemas.CodeInvalid {
-			err = t.check(now.Gateway, now.Digest)
-		}
-		return enough(now), err
+		there, err := a.lookUp(t, func(k schemas.Key) (schemas.Name, schemas.Digest, schemas.Code, error) {
+			now, err := a.Status(ctx, k.ID)
+			if err == nil {
+				status = now
+			}
+			return now.Gateway, now.Digest, now.Code, err
+		})
+		return there && enough(status), err
 	})
 	if err != nil {
 		return status, fmt.Errorf("waiting for %s: %w", t.Key, err)

@@ -80,5 +80,12 @@ func (c *Conn) Show(ctx context.Context, k schemas.Key) ([]schemas.Record, error
 	return records, nil
 }
 
+// Publish sends a message that the caller made, to a subject that this identity
+// may publish to, and returns when the broker keeps it.
+func (c *Conn) Publish(ctx context.Context, d schemas.Draft) error {
+	_, err := c.broker.Send(ctx, d)
+	return err
+}
+
 // source is the CloudEvents source of what this identity sends.
 func (c *Conn) source() string { return "/" + string(c.key.Role) + "s/" + string(c.key.Name) }

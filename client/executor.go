@@ -61,7 +61,13 @@ type Executor struct{ *Conn }
 // its handler is called, and reported after. It returns an error only if it
 // cannot go on at all.
 func (x Executor) Run(ctx context.Context, systems []string, width int, h Handler) error {
-	r := &run{Executor: x, handler: h, places: make(chan struct{}, max(1, width)), working: map[schemas.Key]bool{}}
+	r := &run{
+		Executor: x,
+		handler:  h,
+		places:   make(chan struct{}, max(1, width)),
+		working:  map[schemas.Key]bool{},
+		nonces:   map[schemas.Key]string{},
+	}
 	failed, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var sources sync.WaitGroup
@@ -84,10 +90,12 @@ type run struct {
 	places  chan struct{}
 	tasks   sync.WaitGroup
 
-	// mu guards working, the intents that are being worked on here, for the time
-	// of one look.
+	// mu guards what follows, for the time of one look: the intents that are being
+	// worked on here, and the nonces of claims whose answer is not known. Such a
+	// claim may have been granted, and only the same nonce gets that grant.
 	mu      sync.Mutex
 	working map[schemas.Key]bool
+	nonces  map[schemas.Key]string
 }
 
 // pull takes what the broker hands out. It returns nil when ctx ended.
@@ -212,15 +220,15 @@ func (r *run) hold(k schemas.Key, d *broker.Delivery) (stop func()) {
 	}
 }
 
-// claim asks for the grant, and again with the same nonce if the answer was lost,
-// and checks it: the release, the grant and the digest must be about the same
-// intent, and the grant must be this executor's.
-func (x Executor) claim(ctx context.Context, k schemas.Key) (Task, error) {
-	q := schemas.Question{Nonce: rand.Text()}
-	answer, err := x.broker.Claim(ctx, x.Name(), k, q)
+// claim asks for the grant and checks it: the release, the grant and the digest
+// must be about the same intent, and the grant must be this executor's.
+func (r *run) claim(ctx context.Context, k schemas.Key) (Task, error) {
+	nonce := r.nonce(k)
+	answer, err := r.broker.Claim(ctx, r.Name(), k, schemas.Question{Nonce: nonce})
 	if errors.Is(err, schemas.ErrUnavailable) {
-		answer, err = x.broker.Claim(ctx, x.Name(), k, q)
+		return Task{}, err
 	}
+	r.forget(k)
 	if err != nil {
 		return Task{}, err
 	}
@@ -228,13 +236,29 @@ func (x Executor) claim(ctx context.Context, k schemas.Key) (Task, error) {
 		return Task{}, fmt.Errorf("claiming %s: %w: empty answer", k, schemas.ErrUnavailable)
 	}
 	t, err := taskOf(*answer.Claim)
-	if err == nil && (t.Intent.Key() != k || t.Grant.Executor != x.Name() || t.Grant.Nonce != q.Nonce) {
+	if err == nil && (t.Intent.Key() != k || t.Grant.Executor != r.Name() || t.Grant.Nonce != nonce) {
 		err = fmt.Errorf("%w: granted to somebody else", schemas.ErrDenied)
 	}
 	if err != nil {
 		return Task{}, fmt.Errorf("claiming %s: %w", k, err)
 	}
 	return t, nil
+}
+
+// nonce returns the nonce of the claim on an intent.
+func (r *run) nonce(k schemas.Key) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.nonces[k] == "" {
+		r.nonces[k] = rand.Text()
+	}
+	return r.nonces[k]
+}
+
+func (r *run) forget(k schemas.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.nonces, k)
 }
 
 func taskOf(c schemas.Claim) (Task, error) {

@@ -136,3 +136,8 @@ func (a Auditor) Tail(agent schemas.Name, from uint64) *broker.Tail {
 	}
 	return a.broker.AuditTail(filter, from)
 }
+
+// Kind returns a reading of the records of one kind, such as "released".
+func (a Auditor) Kind(kind string) *broker.Tail {
+	return a.broker.AuditTail("audit."+kind+".*", 1)
+}

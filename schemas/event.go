@@ -54,47 +54,53 @@ func (e Event) Header() Header {
 // twice they are a [Fault], as is every attribute that does not read as the
 // binding says.
 func ReadEvent(h Header, body []byte) (Event, []byte, error) {
-	fields, err := attributes(h)
+	media, err := single(h, "content-type")
 	if err != nil {
 		return Event{}, nil, err
 	}
-	trace := traceParent(fields["traceparent"])
-	if media := fields["content-type"]; isCloudEvents(media) {
-		e, data, err := readStructured(media, body)
-		e.TraceParent = trace
-		return e, data, err
+	trace, err := single(h, "traceparent")
+	if err != nil {
+		return Event{}, nil, err
 	}
-	e, err := readBinary(fields)
-	e.TraceParent = trace
+	var e Event
+	if isCloudEvents(media) {
+		e, body, err = readStructured(media, body)
+	} else {
+		e, err = readBinary(h)
+	}
+	e.TraceParent = traceParent(trace)
 	return e, body, err
 }
 
-// attributes returns the headers that ReadEvent looks at, with lower-case names.
-func attributes(h Header) (map[string]string, error) {
-	fields := make(map[string]string, len(h))
-	for name, values := range h {
-		key := strings.ToLower(name)
-		if !strings.HasPrefix(key, "ce-") && key != "content-type" && key != "traceparent" {
-			continue
+// single returns the value of a header whose name may be written in any case, or
+// "" if it is not there.
+func single(h Header, name string) (value string, err error) {
+	found := 0
+	for key, values := range h {
+		if len(key) == len(name) && strings.EqualFold(key, name) {
+			found += len(values)
+			value = strings.Join(values, "")
 		}
-		if _, twice := fields[key]; twice || len(values) != 1 {
-			return nil, invalid("header %s: given twice", clip(key))
-		}
-		fields[key] = values[0]
 	}
-	return fields, nil
+	if found > 1 {
+		return "", invalid("header %s: given twice", name)
+	}
+	return value, nil
 }
 
-func readBinary(fields map[string]string) (Event, error) {
-	context := make(map[string]string, len(fields))
-	for key, value := range fields {
-		attribute, ok := strings.CutPrefix(key, "ce-")
-		if !ok {
+func readBinary(h Header) (Event, error) {
+	context := make(map[string]string, len(h))
+	for key, values := range h {
+		if len(key) < 3 || !strings.EqualFold(key[:3], "ce-") {
 			continue
 		}
-		decoded, err := decodeAttribute(value)
+		attribute := strings.ToLower(key[3:])
+		if _, twice := context[attribute]; twice || len(values) != 1 {
+			return Event{}, invalid("header ce-%s: given twice", clip(attribute))
+		}
+		decoded, err := decodeAttribute(values[0])
 		if err != nil {
-			return Event{}, invalid("header %s: %v", clip(key), err)
+			return Event{}, invalid("header ce-%s: %v", clip(attribute), err)
 		}
 		context[attribute] = decoded
 	}
@@ -184,6 +190,9 @@ func isCloudEvents(media string) bool {
 }
 
 func isJSON(media string) bool {
+	if media == "application/json" {
+		return true
+	}
 	base, _, err := mime.ParseMediaType(media)
 	return err == nil && (base == "application/json" || strings.HasSuffix(base, "+json"))
 }
@@ -192,13 +201,12 @@ func isJSON(media string) bool {
 // which the NATS binding shares: space, double quote, percent and everything
 // outside printable ASCII are percent-encoded.
 func encodeAttribute(value string) string {
-	plain := func(c byte) bool { return '!' <= c && c <= '~' && c != '"' && c != '%' }
-	if only(value, 0, len(value), plain) {
+	if only(value, 0, len(value), plainByte) {
 		return value
 	}
 	var b strings.Builder
 	for i := range len(value) {
-		if c := value[i]; plain(c) {
+		if c := value[i]; plainByte(c) {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
@@ -207,9 +215,15 @@ func encodeAttribute(value string) string {
 	return b.String()
 }
 
+// plainByte is one that stands for itself in a header.
+func plainByte(c byte) bool { return '!' <= c && c <= '~' && c != '"' && c != '%' }
+
 // decodeAttribute reads what encodeAttribute wrote: an optional pair of double
 // quotes with backslash escapes, then one round of percent-decoding.
 func decodeAttribute(value string) (string, error) {
+	if only(value, 0, len(value), plainByte) {
+		return value, nil
+	}
 	value, err := unquoteAttribute(value)
 	if err != nil {
 		return "", err

@@ -132,7 +132,7 @@ func examples() map[string][]any {
 		"answer": {
 			schemas.Answer{Problem: schemas.ProblemOf(schemas.ErrNotFound)},
 			schemas.Answer{
-				Status: &schemas.Status{
+				Status: &schemas.Status{Gateway: gate,
 					Agent: bot, Intent: id, Action: refund, Digest: in.Digest, State: schemas.Failed, Code: schemas.CodePolicy,
 					Detail: "no", Tell: "ask finance", Deadline: at, Result: jsontext.Value(`null`), Error: "card closed",
 				},
@@ -144,7 +144,7 @@ func examples() map[string][]any {
 				Ruling: &schemas.Ruling{Counts: true, State: schemas.Parked, Code: schemas.CodeVoted, Detail: "d", Waiting: "frozen"},
 				Work:   []schemas.Key{in.Key()}, Claim: &schemas.Claim{Settlement: copied, Grant: copied},
 				Identities: []schemas.Identity{ann}, Removed: []schemas.Name{"eve"},
-				Gate: &schemas.GateStatus{
+				Gate: &schemas.GateStatus{Embedded: true,
 					Gateway: gate, Bundle: digest("bundle"), Freezes: []schemas.Freeze{freeze}, Identities: 2, Open: 1, Released: 1, Granted: 1, InDoubt: 1,
 					Health: []schemas.Condition{{Name: "audit", Healthy: true, Detail: "lag 0"}},
 				},

@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"crypto/sha256"
 	"strings"
 	"time"
 
@@ -66,6 +65,9 @@ func (p Proposal) Intent(k Key, a Action) (Intent, error) {
 // Propose returns the message by which an agent proposes an action under the id
 // of k, at time at.
 func Propose(k Key, a Action, p Proposal, at time.Time) (Draft, error) {
+	if err := checkTime(k.ID, at); err != nil {
+		return Draft{}, err
+	}
 	body, err := Marshal(p)
 	if err != nil {
 		return Draft{}, invalid("proposal: %v", err)
@@ -127,9 +129,7 @@ func DigestOf(in Intent) Digest {
 		Session   string         `json:"session"`
 		Version   int            `json:"version"`
 	}{in.Action, in.Agent, "", in.ExpiresIn, in.Gateway, in.ID, in.Params, in.Session, 1})
-	h := sha256.New()
-	h.Write(covered)
-	return sum(h)
+	return digestOf(covered)
 }
 
 // Verify reports whether the intent's digest is the digest of what it says.
@@ -193,7 +193,7 @@ func (in *Intent) readHeader(r Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checkTime(id); err != nil {
+	if err := checkTime(id, in.Proposed); err != nil {
 		return nil, err
 	}
 	in.ID = id
@@ -212,13 +212,13 @@ func (in *Intent) readHeader(r Record) ([]byte, error) {
 // checkTime refuses an id whose time is zero, which is the gate's own, one from
 // the future, and one that is older than any intent may become: the gate may
 // have forgotten by then what became of it.
-func (in *Intent) checkTime(id IntentID) error {
+func checkTime(id IntentID, proposed time.Time) error {
 	switch t := id.Time(); {
 	case t.Unix() == 0:
 		return invalid("id %s: its time is zero", id)
-	case t.After(in.Proposed.Add(idSkew)):
+	case t.After(proposed.Add(idSkew)):
 		return invalid("id %s: its time %s lies ahead", id, t.Format(time.RFC3339))
-	case t.Before(in.Proposed.Add(-MaxLifetime)):
+	case t.Before(proposed.Add(-MaxLifetime)):
 		return invalid("id %s: its time %s is more than %s ago", id, t.Format(time.RFC3339), MaxLifetime)
 	}
 	return nil

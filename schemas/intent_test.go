@@ -297,7 +297,7 @@ func TestDeepParamsRead(t *testing.T) {
 	if err := schemas.Read(record(schemas.Observed, 1, schemas.Observation{Intent: in, Agent: schemas.AgentFacts{Name: in.Agent}, At: noon}), &schemas.Observation{}); err != nil {
 		t.Errorf("observation of the deepest intent: %v", err)
 	}
-	answer := schemas.Answer{Status: &schemas.Status{Agent: in.Agent, Intent: in.ID, Action: in.Action, Digest: in.Digest, Result: []byte(deep)}}
+	answer := schemas.Answer{Status: &schemas.Status{Gateway: gate, Agent: in.Agent, Intent: in.ID, Action: in.Action, Digest: in.Digest, Result: []byte(deep)}}
 	if err := schemas.Unmarshal([]byte(normal(t, answer)), &schemas.Answer{}); err != nil {
 		t.Errorf("answer with the deepest result: %v", err)
 	}

@@ -25,7 +25,7 @@ const MaxDepth = 32
 // its JSON Pointer (RFC 6901). A field that is added later must be one that may
 // be missing, or old records no longer read.
 func Unmarshal(b []byte, v any) error {
-	if err := shapeOf(reflect.TypeOf(v)).check(jsontext.NewDecoder(bytes.NewReader(b)), 0); err != nil {
+	if err := shapeOf(reflect.TypeOf(v)).check(jsontext.NewDecoder(bytes.NewBuffer(b)), 0); err != nil {
 		return err
 	}
 	return jsonFault(json.Unmarshal(b, v, json.RejectUnknownMembers(true)))
@@ -67,12 +67,17 @@ func interoperable(number string) bool {
 
 // jsonFault says in one line, field first, what the JSON library found.
 func jsonFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return explainJSON(err)
+}
+
+func explainJSON(err error) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError
 	var fault *Fault
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &semantic) && errors.As(err, &fault):
 		return invalid("%s: %s", field(semantic.JSONPointer), fault.Detail)
 	case errors.As(err, &fault):

@@ -4,8 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
-	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -57,26 +56,39 @@ func (r Record) Pointer() Pointer {
 // time are the broker's, not the sender's, and are left out; a copy has the hash
 // of its original.
 func (r Record) Hash() Digest {
-	h := sha256.New()
-	io.WriteString(h, "holdpoint-record-v1\n")
-	part(h, r.Subject)
+	covered := make([]byte, 0, 1024+len(r.Body))
+	covered = append(covered, "holdpoint-record-v1\n"...)
+	covered = part(covered, r.Subject)
 	for _, name := range r.Header.names() {
-		if lower := strings.ToLower(name); !strings.HasPrefix(lower, "ce-") && lower != "content-type" && lower != "traceparent" {
+		if !hasMeaning(name) {
 			continue
 		}
 		for _, value := range r.Header[name] {
-			part(h, name)
-			part(h, value)
+			covered = part(part(covered, name), value)
 		}
 	}
-	io.WriteString(h, "\n")
-	h.Write(r.Body)
-	return sum(h)
+	covered = append(covered, '\n')
+	return digestOf(append(covered, r.Body...))
 }
 
-func part(h hash.Hash, s string) { fmt.Fprintf(h, "%d:%s\n", len(s), s) }
+// hasMeaning reports whether the gate reads a header, in whatever case.
+func hasMeaning(name string) bool {
+	return len(name) > 3 && strings.EqualFold(name[:3], "ce-") ||
+		strings.EqualFold(name, "content-type") || strings.EqualFold(name, "traceparent")
+}
 
-func sum(h hash.Hash) Digest { return Digest("sha256:" + hex.EncodeToString(h.Sum(nil))) }
+// part appends s with its length before it.
+func part(b []byte, s string) []byte {
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	b = append(b, ':')
+	b = append(b, s...)
+	return append(b, '\n')
+}
+
+func digestOf(b []byte) Digest {
+	h := sha256.Sum256(b)
+	return Digest("sha256:" + hex.EncodeToString(h[:]))
+}
 
 // Content is what a record says: one of the types of this package.
 type Content interface {
@@ -121,11 +133,9 @@ type Expect struct {
 // time at. The same arguments give the same bytes.
 func Write(c Content, source string, at time.Time, traceParent string) Draft {
 	subject, body := c.Subject(), mustMarshal(c)
-	h := sha256.New()
-	part(h, subject)
-	h.Write(body)
+	id := sha256.Sum256(append(part(nil, subject), body...))
 	e := Event{
-		ID:          hex.EncodeToString(h.Sum(nil)[:16]),
+		ID:          hex.EncodeToString(id[:16]),
 		Source:      source,
 		Type:        TypePrefix + c.Type(),
 		Time:        at,

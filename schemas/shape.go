@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding"
 	"reflect"
 	"slices"
@@ -83,26 +84,40 @@ func (begun shaper) members(t reflect.Type) []member {
 // check reads one value from d. Depth counts the objects and arrays around it
 // that no Go type gives a shape: those are the ones a sender can nest.
 func (s *shape) check(d *jsontext.Decoder, depth int) error {
-	token, err := d.ReadToken()
+	switch kind := d.PeekKind(); kind {
+	case '{', '[':
+		if s.members == nil && s.elem == nil {
+			if depth++; depth > MaxDepth {
+				return invalid("%s: nested deeper than %d", field(d.StackPointer()), MaxDepth)
+			}
+		}
+		if _, err := d.ReadToken(); err != nil {
+			return jsonFault(err)
+		}
+		if kind == '[' {
+			return s.checkArray(d, depth)
+		}
+		return s.checkObject(d, depth)
+	case 'n', '0':
+		return s.checkScalar(d)
+	default:
+		return jsonFault(d.SkipValue())
+	}
+}
+
+// checkScalar reads a null or a number.
+func (s *shape) checkScalar(d *jsontext.Decoder) error {
+	v, err := d.ReadValue()
 	if err != nil {
 		return jsonFault(err)
 	}
-	switch kind := token.Kind(); {
-	case kind == 'n' && !s.open:
+	switch {
+	case v.Kind() == 'n' && !s.open:
 		return invalid("%s: null", field(d.StackPointer()))
-	case kind == '0' && !interoperable(token.String()):
-		return invalid("%s: number %s is outside what JSON readers agree on (I-JSON)", field(d.StackPointer()), clip(token.String()))
-	case kind != '{' && kind != '[':
-		return nil
-	case s.members == nil && s.elem == nil:
-		if depth++; depth > MaxDepth {
-			return invalid("%s: nested deeper than %d", field(d.StackPointer()), MaxDepth)
-		}
+	case v.Kind() == '0' && !interoperable(string(v)):
+		return invalid("%s: number %s is outside what JSON readers agree on (I-JSON)", field(d.StackPointer()), clip(string(v)))
 	}
-	if token.Kind() == '[' {
-		return s.checkArray(d, depth)
-	}
-	return s.checkObject(d, depth)
+	return nil
 }
 
 func (s *shape) checkArray(d *jsontext.Decoder, depth int) error {
@@ -118,15 +133,13 @@ func (s *shape) checkArray(d *jsontext.Decoder, depth int) error {
 func (s *shape) checkObject(d *jsontext.Decoder, depth int) error {
 	given := make([]bool, len(s.members))
 	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
+		name, err := d.ReadValue()
 		if err != nil {
 			return jsonFault(err)
 		}
 		at := -1
 		if len(s.members) > 0 {
-			text := name.String()
-			at = slices.IndexFunc(s.members, func(m member) bool { return m.name == text })
-			if at < 0 {
+			if at = s.member(name); at < 0 {
 				return invalid("%s: no such field", field(d.StackPointer()))
 			}
 			given[at] = true
@@ -144,6 +157,18 @@ func (s *shape) checkObject(d *jsontext.Decoder, depth int) error {
 		}
 	}
 	return nil
+}
+
+// member returns which member has the name that a JSON string gives, or -1.
+func (s *shape) member(name jsontext.Value) int {
+	text := name[1 : len(name)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		var err error
+		if text, err = jsontext.AppendUnquote(nil, name); err != nil {
+			return -1
+		}
+	}
+	return slices.IndexFunc(s.members, func(m member) bool { return m.name == string(text) })
 }
 
 // inner is the shape of member at, or of each value if members are not told

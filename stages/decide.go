@@ -55,6 +55,9 @@ func (e *Execute) decide(ctx context.Context, r schemas.Record) (*schemas.Fault,
 	if err != nil {
 		return e.notHeld(ctx, d)
 	}
+	if !e.registered(h.Intent.Agent) {
+		return &schemas.Fault{Code: schemas.CodeSettled, Detail: "its agent is not registered any more"}, e.carryOn(ctx, h, at)
+	}
 	if fault := e.checkDecision(ctx, d, reviewer, h, at); fault != nil {
 		return fault, nil
 	}
@@ -193,12 +196,21 @@ func (e *Execute) vote(ctx context.Context, h schemas.Hold, at schemas.Record, d
 	return e.carryOn(ctx, next, written)
 }
 
-// carryOn does what follows from the state of a hold: it refuses what was denied
-// or is too old, and releases what has all its approvals. It may be called at any
+// registered reports whether the agent still is.
+func (e *Execute) registered(agent schemas.Name) bool {
+	_, known := e.Names.ByName(agent)
+	return known
+}
+
+// carryOn does what follows from the state of a hold: it refuses what was denied,
+// is too old or has lost its agent, and releases what has all its approvals. It may be called at any
 // time, and again.
 func (e *Execute) carryOn(ctx context.Context, h schemas.Hold, at schemas.Record) error {
 	if h.State != schemas.Parked {
 		return nil
+	}
+	if !e.registered(h.Intent.Agent) {
+		return e.settleHold(ctx, h, at, refusal(h.Intent, verdict{at: e.now()}, schemas.Fault{Code: schemas.CodeUnregistered}))
 	}
 	if slices.ContainsFunc(h.Votes, func(v schemas.Vote) bool { return v.Verdict == schemas.Deny }) {
 		return e.settleHold(ctx, h, at, refusal(h.Intent, verdict{at: e.now()}, schemas.Fault{Code: schemas.CodeDenied}))

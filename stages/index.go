@@ -118,7 +118,7 @@ func (x *Index) Settled(s schemas.Settlement) {
 	defer x.mu.Unlock()
 	key := s.Intent.Key()
 	if hold := x.entries[place{key, true}]; hold != nil && hold.line.State == schemas.Parked {
-		x.reschedule(hold, x.now().Add(closeWait))
+		x.reschedule(hold, earliest(hold.at, x.now().Add(closeWait)))
 	}
 	at := place{key, false}
 	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw || x.entries[at] != nil || x.isOver(at) {

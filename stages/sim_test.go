@@ -371,8 +371,21 @@ func (s *sim) revive() {
 	}
 }
 
+// follow lets a replica know what the other one wrote.
+func (s *sim) follow(p *replica) {
+	s.t.Helper()
+	for _, stream := range p.execute.Index.Streams() {
+		must(s.t, s.logs[schemas.RoleExecute].Tail(stream, "", s.began[stream]).Read(s.t.Context(), p.execute.Index.Apply))
+	}
+}
+
 // timers does what is due in a replica.
 func (s *sim) timers(i int) {
+	s.t.Helper()
+	if s.replicas[i] == nil {
+		return
+	}
+	s.follow(s.replicas[i])
 	s.guarded(i, func(p *replica) error {
 		held, work, _ := p.execute.Index.Due()
 		for _, k := range append(held, p.execute.Index.Waiting()...) {

@@ -117,6 +117,19 @@ func (x *Index) PostponeHold(k schemas.Key, until time.Time) { x.postpone(place{
 // PostponeWork is PostponeHold for what waits for executors.
 func (x *Index) PostponeWork(k schemas.Key, until time.Time) { x.postpone(place{k, false}, until) }
 
+// LookAt makes every hold of an agent be looked at now, because something about
+// the agent changed.
+func (x *Index) LookAt(agent schemas.Name) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.now()
+	for at, e := range x.entries {
+		if at.hold && at.Agent == agent {
+			x.reschedule(e, now)
+		}
+	}
+}
+
 func (x *Index) postpone(at place, until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

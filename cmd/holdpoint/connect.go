@@ -37,7 +37,7 @@ func dial(cmd *cobra.Command, roles ...schemas.Role) (*client.Conn, identity.Key
 		return nil, key, err
 	}
 	if !slices.Contains(roles, key.Role) {
-		return nil, key, fmt.Errorf("%s is %s %s: %w: this needs %s", cmd.CommandPath(), article(key.Role), key.Name, schemas.ErrDenied, either(roles))
+		return nil, key, fmt.Errorf("%s: %w: %s is %s, this needs %s", cmd.CommandPath(), schemas.ErrDenied, key.Name, article(key.Role), either(roles))
 	}
 	server, err := serverOf(cmd, key)
 	if err != nil {

@@ -201,8 +201,11 @@ func (g *gate) apply(r schemas.Record) error {
 	if err := errors.Join(g.control.Apply(r), g.names.Apply(r)); err != nil {
 		g.Log.Warn().Err(err).Str("subject", r.Subject).Uint64("seq", r.Seq).Msg("a record of CONTROL has no effect")
 	}
-	if s, err := schemas.ParseSubject(r.Subject); err == nil && s.About == "removal" && g.Removed != nil {
-		g.Removed()
+	if s, err := schemas.ParseSubject(r.Subject); err == nil && s.About == "removal" {
+		g.index.LookAt(s.Record)
+		if g.Removed != nil {
+			g.Removed()
+		}
 	}
 	return nil
 }

@@ -15,7 +15,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	began := false
+	watchBegin(root, &began)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !began {
+		err = misused(cmd, err)
+	}
 	if err != nil {
 		say(stderr, "holdpoint: error: %s", err)
 		var h hinted
@@ -24,6 +29,33 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	return exitCode(err)
+}
+
+// watchBegin notes when a command begins: what goes wrong before that is a
+// mistake in how it was called.
+func watchBegin(cmd *cobra.Command, began *bool) {
+	if does := cmd.RunE; does != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*began = true
+			return does(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		watchBegin(c, began)
+	}
+}
+
+// misused returns err as a mistake in how cmd was called, with where to look.
+func misused(cmd *cobra.Command, err error) error {
+	var known *usageError
+	var h hinted
+	if !errors.As(err, &known) {
+		err = usage("%v", err)
+	}
+	if errors.As(err, &h) {
+		return err
+	}
+	return hint(err, "see \"%s --help\"", cmd.CommandPath())
 }
 
 func rootCommand() *cobra.Command {
@@ -40,14 +72,11 @@ func rootCommand() *cobra.Command {
 	f.String("log-level", "warn", "what to log: debug, info, warn or error; serve logs info")
 	f.String("log-format", "json", "how to log: json or console")
 	f.StringP("output", "o", "table", "how to write the answer: table or json")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return hint(usage("%v", err), "see \"%s --help\"", cmd.CommandPath())
-	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd) }
 	root.AddCommand(
 		serveCommand(), provisionCommand(), identityCommand(),
 		submitCommand(), reviewCommand(), executeCommand(),
-		showCommand(), freezeCommand(), thawCommand(),
+		showCommand(), auditCommand(), freezeCommand(), thawCommand(), demoCommand(),
 		versionCommand(),
 	)
 	return root
@@ -58,9 +87,9 @@ func takes(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > len(names):
-			return hint(usage("%s: unexpected %q", cmd.CommandPath(), args[len(names)]), "see \"%s --help\"", cmd.CommandPath())
+			return usage("%s: unexpected %q", cmd.CommandPath(), args[len(names)])
 		case len(args) < len(names):
-			return hint(usage("%s: %s is missing", cmd.CommandPath(), names[len(args)]), "see \"%s --help\"", cmd.CommandPath())
+			return usage("%s: %s is missing", cmd.CommandPath(), names[len(args)])
 		}
 		return nil
 	}

@@ -37,8 +37,26 @@ type serveOptions struct {
 	auditMaxBytes                               int64
 }
 
+// defaultServe are the settings of a gate that is told nothing.
+func defaultServe() serveOptions {
+	bounds, limits := broker.DefaultBounds(), stages.DefaultLimits()
+	return serveOptions{
+		data:         defaultData,
+		port:         4222,
+		tenant:       "default",
+		http:         "127.0.0.1:8300",
+		openHolds:    limits.OpenHolds,
+		exposure:     limits.Exposure,
+		auditLag:     bounds.Lag,
+		auditSilence: bounds.Silence,
+		clockSkew:    bounds.Skew,
+		keep:         7 * 24 * time.Hour,
+		width:        256,
+	}
+}
+
 func serveCommand() *cobra.Command {
-	var o serveOptions
+	o := defaultServe()
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gate: all of it with a broker of its own, or some stages on an existing broker",
@@ -57,25 +75,25 @@ accounts of "holdpoint provision --print-server-config", with the keys in
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.data, "data", defaultData, "`directory` that the embedded broker keeps its data in")
-	f.IntVar(&o.port, "port", 4222, "port of the embedded broker, on loopback; -1 picks a free one")
-	f.BoolVar(&o.syncAlways, "sync-always", false, "write everything to disk before acknowledging it, so that a loss of power loses nothing")
-	f.StringVar(&o.bundle, "bundle", "", "`directory` of a bundle to activate at the start")
-	f.StringVar(&o.nats, "nats", "", "use the broker at this `address` instead")
-	f.StringVar(&o.creds, "creds", "", "`directory` with the key files of the gateway's identities, with --nats")
-	f.StringVar(&o.ca, "ca", "", "`file` with the certificates that the broker is trusted by")
-	f.StringSliceVar(&o.stages, "stages", nil, "stages to run, with --nats: observe, recommend, execute, provision; all if empty")
-	f.StringVar(&o.tenant, "tenant", "default", "name of this gate; it never changes")
-	f.StringVar(&o.http, "http", "127.0.0.1:8300", "address for /healthz, /readyz and /metrics; empty for none")
-	f.IntVar(&o.replicas, "replicas", 0, "how often the broker keeps each stream, 1 or 3; 0 is 3 in a cluster, else 1")
-	f.IntVar(&o.openHolds, "open-holds", stages.DefaultLimits().OpenHolds, "how many intents of one agent may wait for reviewers")
-	f.DurationVar(&o.exposure, "exposure", stages.DefaultLimits().Exposure, "for how long an agent counts as exposed to what it was given")
-	f.Uint64Var(&o.auditLag, "audit-lag", broker.DefaultBounds().Lag, "how many records the audit may be behind before nothing is released")
-	f.DurationVar(&o.auditSilence, "audit-silence", broker.DefaultBounds().Silence, "for how long the audit may hear nothing from a stream before nothing is released")
-	f.DurationVar(&o.clockSkew, "clock-skew", broker.DefaultBounds().Skew, "how far the clock may be off the broker's before nothing is released")
-	f.Int64Var(&o.auditMaxBytes, "audit-max-bytes", 0, "size that the audit may grow to; 0 means no limit")
-	f.DurationVar(&o.keep, "keep", 7*24*time.Hour, "for how long settled records are kept outside the audit; 0 means for ever")
-	f.IntVar(&o.width, "width", 256, "how many messages of a stream a stage handles at once")
+	f.StringVar(&o.data, "data", o.data, "`directory` that the embedded broker keeps its data in")
+	f.IntVar(&o.port, "port", o.port, "port of the embedded broker, on loopback; -1 picks a free one")
+	f.BoolVar(&o.syncAlways, "sync-always", o.syncAlways, "write everything to disk before acknowledging it, so that a loss of power loses nothing")
+	f.StringVar(&o.bundle, "bundle", o.bundle, "`directory` of a bundle to activate at the start")
+	f.StringVar(&o.nats, "nats", o.nats, "use the broker at this `address` instead")
+	f.StringVar(&o.creds, "creds", o.creds, "`directory` with the key files of the gateway's identities, with --nats")
+	f.StringVar(&o.ca, "ca", o.ca, "`file` with the certificates that the broker is trusted by")
+	f.StringSliceVar(&o.stages, "stages", o.stages, "stages to run, with --nats: observe, recommend, execute, provision; all if empty")
+	f.StringVar(&o.tenant, "tenant", o.tenant, "name of this gate; it never changes")
+	f.StringVar(&o.http, "http", o.http, "address for /healthz, /readyz and /metrics; empty for none")
+	f.IntVar(&o.replicas, "replicas", o.replicas, "how often the broker keeps each stream, 1 or 3; 0 is 3 in a cluster, else 1")
+	f.IntVar(&o.openHolds, "open-holds", o.openHolds, "how many intents of one agent may wait for reviewers")
+	f.DurationVar(&o.exposure, "exposure", o.exposure, "for how long an agent counts as exposed to what it was given")
+	f.Uint64Var(&o.auditLag, "audit-lag", o.auditLag, "how many records the audit may be behind before nothing is released")
+	f.DurationVar(&o.auditSilence, "audit-silence", o.auditSilence, "for how long the audit may hear nothing from a stream before nothing is released")
+	f.DurationVar(&o.clockSkew, "clock-skew", o.clockSkew, "how far the clock may be off the broker's before nothing is released")
+	f.Int64Var(&o.auditMaxBytes, "audit-max-bytes", o.auditMaxBytes, "size that the audit may grow to; 0 means no limit")
+	f.DurationVar(&o.keep, "keep", o.keep, "for how long settled records are kept outside the audit; 0 means for ever")
+	f.IntVar(&o.width, "width", o.width, "how many messages of a stream a stage handles at once")
 	return cmd
 }
 

@@ -1,0 +1,156 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// approved says why a hold does not have the approvals that a release needs.
+func (v *Verifier) approved(t *trail, s *verdict, h *hold, needs []schemas.Approval) error {
+	e, err := v.elect(t, h, schemas.Approve, s)
+	if err != nil {
+		return err
+	}
+	if !e.enough(needs) {
+		return fmt.Errorf("releases without the approvals that it needs%s", e.because())
+	}
+	return nil
+}
+
+// denied says why an intent may not be refused as denied.
+func (v *Verifier) denied(t *trail, s *verdict) error {
+	h, err := v.named(t, s)
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		return fmt.Errorf("is refused as denied, and names no hold")
+	}
+	e, err := v.elect(t, h, schemas.Deny, s)
+	if err != nil {
+		return err
+	}
+	needs := h.needs
+	if len(needs) == 0 {
+		needs = []schemas.Approval{schemas.AnyReviewer()}
+	}
+	for i := range e.voters {
+		if slices.ContainsFunc(needs, func(a schemas.Approval) bool { return e.eligible(a, i) }) {
+			return nil
+		}
+	}
+	return fmt.Errorf("is refused as denied, and nobody denied it who may%s", e.because())
+}
+
+// elect returns the election of those whose decisions on h say that, as it was at the
+// settlement. Who denied counts, also if they were removed since.
+func (v *Verifier) elect(t *trail, h *hold, says schemas.Verdict, s *verdict) (*election, error) {
+	at := s.At
+	if says == schemas.Deny {
+		at = time.Time{}
+	}
+	voters, err := v.voters(t, h, says, at)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := v.member(s.Intent.Agent)
+	return &election{Verifier: v, agent: agent, action: s.Intent.Action, voters: voters, answers: map[ballot]bool{}}, err
+}
+
+// voters returns the persons, each once, whose decisions on h say that and count,
+// except those who were removed before a moment.
+func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at time.Time) ([]*member, error) {
+	var voters []*member
+	for _, vote := range h.votes {
+		if vote.Verdict != says {
+			continue
+		}
+		who, err := v.cast(t, h, vote)
+		if unsure(err) {
+			return nil, err
+		}
+		same := func(other *member) bool { return other.Principal() == who.Principal() }
+		if err == nil && !who.gone(at) && !slices.ContainsFunc(voters, same) {
+			voters = append(voters, who)
+		}
+	}
+	return voters, nil
+}
+
+// election asks whether the approvals that an intent needs are met.
+type election struct {
+	*Verifier
+	agent   *member
+	action  schemas.Action
+	voters  []*member
+	answers map[ballot]bool
+	err     error // why an expression could not be evaluated
+}
+
+// ballot is one voter before one expression.
+type ballot struct {
+	expr  string
+	voter int
+}
+
+// enough reports whether all approvals are met at once. One that asks for more
+// persons than there are is not, and is not tried: it may ask for any number.
+func (e *election) enough(needs []schemas.Approval) bool {
+	for _, a := range needs {
+		if a.Quorum > len(e.voters) {
+			return false
+		}
+	}
+	if schemas.Places(needs) > len(e.voters) {
+		return false
+	}
+	return schemas.Satisfied(needs, len(e.voters), e.eligible)
+}
+
+// eligible reports whether a voter counts for one approval.
+func (e *election) eligible(a schemas.Approval, voter int) bool {
+	if a.Eligible == "" {
+		return true
+	}
+	b := ballot{a.Eligible, voter}
+	answer, asked := e.answers[b]
+	if !asked {
+		answer = e.ask(b)
+		e.answers[b] = answer
+	}
+	return answer
+}
+
+func (e *election) ask(b ballot) bool {
+	if e.cfg.Eligibility == nil {
+		e.err = fmt.Errorf("nothing here evaluates %q", b.expr)
+		return false
+	}
+	ok, err := e.cfg.Eligibility.Eligible(b.expr, e.voters[b.voter].Identity, e.agent.Identity, e.action)
+	if err != nil {
+		e.err = err
+	}
+	return ok && err == nil
+}
+
+// because ends a sentence with why an expression could not be evaluated.
+func (e *election) because() string {
+	if e.err == nil {
+		return ""
+	}
+	return ": " + e.err.Error()
+}
+
+// union returns the approvals that are in either list, those in both once.
+func union(a, b []schemas.Approval) []schemas.Approval {
+	all := slices.Clone(a)
+	for _, need := range b {
+		if !slices.Contains(all, need) {
+			all = append(all, need)
+		}
+	}
+	return all
+}

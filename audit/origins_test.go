@@ -1,0 +1,288 @@
+package audit_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdpoint/holdpoint/audit"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// chain is a history in which everything depends on what is before it, and the
+// places of its records.
+func chain(t *testing.T) *history {
+	h := newHistory(t)
+	for range 2 {
+		i := h.refund(parks(1)).park()
+		h.reject(h.write(i.says("eve", schemas.Approve)), schemas.CodeNotEligible)
+		h.write(schemas.Exposure{Agent: "bot", At: h.now})
+		h.freeze(schemas.Scope{System: "mail"})
+		i.vote("ann", schemas.Approve).release().claim("runner").report(schemas.Done)
+	}
+	return h
+}
+
+// found reports whether text is said of the record.
+func found(got audit.Report, r schemas.Record, text string) bool {
+	return slices.ContainsFunc(got.Findings, func(f audit.Finding) bool {
+		return f.Stream == r.Stream && f.Seq == r.Seq && strings.Contains(f.Text, text)
+	})
+}
+
+// TestOrigins: no record of any origin can be left out, doubled or moved.
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	h := chain(t)
+	if first := h.verify().First(); first != nil {
+		t.Fatal(first)
+	}
+	for i, r := range h.records {
+		at := fmt.Sprintf("%s/%d", r.Stream, r.Seq)
+		next := slices.IndexFunc(h.records[i+1:], func(other schemas.Record) bool { return other.Stream == r.Stream })
+		if next < 0 {
+			continue // nothing in AUDIT tells that there was one more
+		}
+		next += i + 1
+		without := slices.Delete(slices.Clone(h.records), i, i+1)
+		if got := verify(without, h.now); !found(got, h.records[next], at+" missing before it") {
+			t.Errorf("%s left out: %v", at, got.First())
+		}
+		doubled := slices.Insert(slices.Clone(h.records), i+1, r)
+		if got := verify(doubled, h.now); got.First() == nil || !found(got, r, "stands behind "+at) || len(got.Findings) != 1 {
+			t.Errorf("%s doubled: %v", at, got.First())
+		}
+		swapped := slices.Clone(h.records)
+		swapped[i], swapped[next] = swapped[next], swapped[i]
+		if got := verify(swapped, h.now); !found(got, h.records[next], at+" missing before it") {
+			t.Errorf("%s moved: %v", at, got.First())
+		}
+	}
+	if got := verify(h.records[5:], h.now); !found(got, h.records[5], "has CONTROL/1 to 5 missing before it") {
+		t.Errorf("many left out: %v", got.First())
+	}
+}
+
+// TestUnknownOrigin: AUDIT copies no other streams.
+func TestUnknownOrigin(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	r := h.records[0]
+	r.Stream = "BUDGETS"
+	if got := verify(append(h.records, r), h.now); len(got.Findings) != 1 || !found(got, r, "does not copy") {
+		t.Errorf("found %v", got.Findings)
+	}
+}
+
+// TestBytes: no byte can be changed of what led to a release, nor of the release.
+// Records that nothing else names are for sealing to protect.
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	h := chain(t)
+	for i, r := range h.records {
+		switch {
+		case r.Stream == schemas.ParkedHolds && r.Seq%3 == 0: // says that it is closed
+			continue
+		case r.Stream == schemas.Decisions && r.Seq%2 == 1: // rejected
+			continue
+		case !slices.Contains(schemas.Streams()[:6], r.Stream):
+			continue
+		}
+		for at := 0; at < len(r.Body); at += 5 {
+			changed := slices.Clone(h.records)
+			changed[i].Body = bytes.Clone(r.Body)
+			changed[i].Body[at] ^= 1
+			if got := verify(changed, h.now); got.First() == nil {
+				t.Errorf("%s/%d: byte %d of %s changed, and nothing is found", r.Stream, r.Seq, at, r.Body)
+			}
+		}
+	}
+}
+
+// TestForms: what only the gate or an operator can write must read, and stand
+// where it belongs.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	h := chain(t)
+	for i, r := range h.records {
+		if r.Stream == schemas.Intents || r.Stream == schemas.Decisions || r.Stream == schemas.Outcomes {
+			continue
+		}
+		changes := map[string]func(r *schemas.Record){
+			"cut short":          func(r *schemas.Record) { r.Body = r.Body[:len(r.Body)-1] },
+			"an unknown field":   func(r *schemas.Record) { r.Body = append([]byte(`{"x":1,`), r.Body[1:]...) },
+			"another type":       func(r *schemas.Record) { r.Header = typed(r.Header, "dev.holdpoint.other.v1") },
+			"another version":    func(r *schemas.Record) { r.Header = typed(r.Header, "dev.holdpoint.intent.released.v2") },
+			"headers unreadable": func(r *schemas.Record) { r.Header = schemas.Header{"Nats-Unreadable": {""}} },
+			"another subject":    func(r *schemas.Record) { r.Subject = strings.Replace(r.Subject, ".bot", ".bot2", 1) + "x" },
+		}
+		for title, change := range changes {
+			changed := slices.Clone(h.records)
+			change(&changed[i])
+			if got := verify(changed, h.now); !found(got, r, "") || got.First().Seq != r.Seq {
+				t.Errorf("%s/%d, %s: found %v", r.Stream, r.Seq, title, got.First())
+			}
+		}
+	}
+}
+
+// typed returns a header that names another type.
+func typed(h schemas.Header, name string) schemas.Header {
+	typed := schemas.Header{}
+	for k, v := range h {
+		typed[k] = v
+	}
+	typed["ce-type"] = []string{name}
+	return typed
+}
+
+// TestDigests: every record that carries an intent is held against its digest.
+func TestDigests(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []schemas.Stream{schemas.Observed, schemas.Recommended, schemas.ParkedHolds, schemas.Settled} {
+		h := newHistory(t)
+		i := h.propose("shop.refund", `{"amount":1}`)
+		was := i.Params
+		at := func(s schemas.Stream) *intent {
+			i.Params = was
+			if s == stream {
+				i.Params = []byte(`{"amount":2}`)
+			}
+			return i
+		}
+		at(schemas.Observed).observe()
+		at(schemas.Recommended).recommend(parks(1))
+		at(schemas.ParkedHolds).park().vote("ann", schemas.Approve)
+		i.hold.Intent.Params = was
+		at(schemas.Settled).release()
+		if first := h.verify().First(); first == nil || first.Stream != stream || !strings.Contains(first.Text, "has been changed") {
+			t.Errorf("%s: found %v", stream, first)
+		}
+	}
+}
+
+func TestControl(t *testing.T) {
+	testTamperings(t, map[string]tampering{
+		"by nobody": func(h *history) (schemas.Pointer, string) {
+			return h.write(schemas.Freeze{By: "pit", Scope: schemas.Scope{All: true}, At: h.now}), "is written by pit, whom CONTROL does not register"
+		},
+		"a freeze by an identity-admin": func(h *history) (schemas.Pointer, string) {
+			return h.write(schemas.Freeze{By: "ida", Scope: schemas.Scope{All: true}, At: h.now}), `identity-admin may not write "freeze"`
+		},
+		"a thaw by a reviewer": func(h *history) (schemas.Pointer, string) {
+			return h.write(schemas.Thaw{By: "ann", Scope: schemas.Scope{All: true}, At: h.now}), `reviewer may not write "thaw"`
+		},
+		"a thaw that does not count": func(h *history) (schemas.Pointer, string) {
+			h.freeze(schemas.Scope{All: true})
+			p := h.write(schemas.Thaw{By: "ida", Scope: schemas.Scope{All: true}, At: h.now})
+			h.wait(time.Minute)
+			h.refund(releases).release()
+			if got := h.verify(); len(got.Findings) != 2 {
+				h.t.Errorf("found %v, want that the release is found too", got.Findings)
+			}
+			h.records = h.records[:h.at(p)+1]
+			h.seqs[schemas.Settled], h.seqs[schemas.Intents], h.seqs[schemas.Observed], h.seqs[schemas.Recommended] = 1, 1, 1, 1
+			h.thaw(schemas.Scope{All: true})
+			return p, `identity-admin may not write "thaw"`
+		},
+		"a bundle by an identity-admin": func(h *history) (schemas.Pointer, string) {
+			return h.write(schemas.Activation{By: "ida", Bundle: digestOf("x"), At: h.now}), `may not write "bundle"`
+		},
+		"a stream by a policy-admin": func(h *history) (schemas.Pointer, string) {
+			return h.write(schemas.StreamMade{By: "pat", Stream: schemas.Audit, Created: noon, Configuration: digestOf("x"), At: h.now}), `may not write "stream"`
+		},
+		"an identity by a policy-admin": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{By: "pat", Name: "dan", Role: schemas.RoleReviewer}), `may not write "identity"`
+		},
+		"a removal by a policy-admin": func(h *history) (schemas.Pointer, string) {
+			return h.write(schemas.Removal{By: "pat", Name: "ann", At: h.now}), `may not write "removal"`
+		},
+		"by one who was removed": func(h *history) (schemas.Pointer, string) {
+			h.register(schemas.Identity{Name: "dan", Role: schemas.RolePolicyAdmin})
+			h.write(schemas.Removal{By: "ida", Name: "dan", At: h.now})
+			return h.write(schemas.Freeze{By: "dan", Scope: schemas.Scope{All: true}, At: h.now}), "is written by dan, who was removed"
+		},
+		"of no kind": func(h *history) (schemas.Pointer, string) {
+			return h.put(schemas.Draft{Subject: "control.pat.nonsense.x"}), `may not write "nonsense"`
+		},
+		"by no name": func(h *history) (schemas.Pointer, string) {
+			return h.put(schemas.Draft{Subject: "control.PAT.freeze.x"}), "PAT"
+		},
+		"a name twice": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{Name: "ann", Key: public("dan"), Role: schemas.RoleReviewer}), "registers ann, a name that was taken"
+		},
+		"a name of the gateway": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{Name: "execute", Key: public("dan"), Role: schemas.RoleReviewer}), "registers execute, a name that was taken"
+		},
+		"a name that was removed": func(h *history) (schemas.Pointer, string) {
+			h.write(schemas.Removal{By: "ida", Name: "ann", At: h.now})
+			return h.register(schemas.Identity{Name: "ann", Key: public("dan"), Role: schemas.RoleReviewer}), "registers ann, a name that was taken"
+		},
+		"a key twice": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{Name: "dan", Key: public("ann"), Role: schemas.RoleReviewer}), "registers dan with the key of ann"
+		},
+		"a role of the gateway": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{Name: "dan", Role: schemas.RoleProvision}), `registers dan in the role "provision"`
+		},
+		"a reviewer by provision": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{By: "provision", Name: "dan", Role: schemas.RoleReviewer}), "provision registers admins only"
+		},
+		"a freeze of two things": func(h *history) (schemas.Pointer, string) {
+			p := h.freeze(schemas.Scope{Agent: "x", System: "y"})
+			h.thaw(schemas.Scope{All: true})
+			return p, "freezes several things"
+		},
+	})
+}
+
+// TestUnreadableControl: a freeze or a removal that does not read takes effect, as
+// it does at the gate.
+func TestUnreadableControl(t *testing.T) {
+	t.Parallel()
+	for subject, want := range map[string]string{
+		"control.pat.freeze.x":    "during the freeze of all",
+		"control.ida.removal.bot": "bot, who was removed",
+	} {
+		h := newHistory(t)
+		h.put(schemas.Draft{Subject: subject})
+		h.refund(releases).release() // it was on its way
+		h.wait(time.Minute)
+		i := h.refund(releases).release()
+		got := h.verify()
+		if len(got.Findings) != 2 || !found(got, h.records[h.at(i.settled)], want) {
+			t.Errorf("%s: found %v", subject, got.Findings)
+		}
+	}
+}
+
+// TestKeyAgain: a key is free when its holder was removed, a gateway's own name
+// never is.
+func TestKeyAgain(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.write(schemas.Removal{By: "ida", Name: "ann", At: h.now})
+	h.write(schemas.Removal{By: "ida", Name: "provision", At: h.now})
+	h.write(schemas.Removal{By: "ida", Name: "nobody", At: h.now})
+	h.register(schemas.Identity{Name: "dan", Key: public("ann"), Role: schemas.RoleReviewer})
+	h.write(schemas.StreamMade{By: "provision", Stream: schemas.Intents, Created: noon, Configuration: digestOf("x"), At: h.now})
+	if first := h.verify().First(); first != nil {
+		t.Error(first)
+	}
+}
+
+// TestNoEligibility: without an evaluator nobody is eligible by an expression.
+func TestNoEligibility(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.refund(parks(1)).park().vote("ann", schemas.Approve).release()
+	v := audit.New(audit.Config{Gateway: gate})
+	for i, r := range h.records {
+		v.Add(uint64(i+1), r)
+	}
+	if first := v.Finish(h.now).First(); first == nil || !strings.Contains(first.Text, `nothing here evaluates "in:finance"`) {
+		t.Errorf("found %v", first)
+	}
+}

@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// proposal is a record of INTENTS: what an agent sent, whatever that is.
+type proposal struct {
+	at     place
+	hash   schemas.Digest
+	digest schemas.Digest
+}
+
+// takeProposal takes in a record of INTENTS. The time at which INTENTS accepted it
+// is not in AUDIT; the observation says it, and timely asks about it later. Until
+// then the id is taken to be of its time.
+func (v *Verifier) takeProposal(at place, r schemas.Record) {
+	v.counts.Intents++
+	r.Time = idTime(r)
+	in, err := schemas.ReadIntent(v.cfg.Gateway, r)
+	if in.Agent == "" {
+		return // nobody to answer
+	}
+	at.key = in.Key()
+	if err == nil && in.Action == schemas.Withdraw {
+		v.takeWithdrawal(in, r)
+	}
+	// A time that does not fit its id makes it an intent of the other key.
+	if v.isOver(at.key) || v.isOver(schemas.Key{Agent: in.Agent, ID: schemas.SequenceID(r.Seq)}) {
+		return
+	}
+	v.proposals[r.Seq] = &proposal{at: at, hash: r.Hash(), digest: in.Digest}
+}
+
+// idTime returns the time in the id that a message gives itself, or that of the
+// message.
+func idTime(r schemas.Record) time.Time {
+	e, _, err := schemas.ReadEvent(r.Header, r.Body)
+	if err != nil {
+		return r.Time
+	}
+	id, err := schemas.ParseIntentID(e.ID)
+	if err != nil {
+		return r.Time
+	}
+	return id.Time()
+}
+
+// timely reports whether an agent may propose an intent under an id at a time. An
+// id of time zero is none of an agent.
+func timely(k schemas.Key, at time.Time) bool {
+	if k.ID.Time().Unix() == 0 {
+		return true
+	}
+	d, err := schemas.Propose(k, schemas.Withdraw, schemas.Proposal{Params: []byte("{}")}, at)
+	if err != nil {
+		return false
+	}
+	_, err = schemas.ReadIntent("", schemas.Record{Stream: schemas.Intents, Subject: d.Subject, Time: at, Header: d.Header, Body: d.Body})
+	return err == nil
+}
+
+// proposed makes sure that the agent proposed what is released, at that time.
+func (v *Verifier) proposed(s *verdict, at time.Time) error {
+	p := s.Trail[0]
+	if err := v.reached(p); err != nil {
+		return err
+	}
+	in := v.proposals[p.Seq]
+	switch {
+	case in == nil || in.hash != p.Hash:
+		return fmt.Errorf("names %s, which says something else", p)
+	case in.at.key != s.Intent.Key() || in.digest != s.Intent.Digest:
+		return fmt.Errorf("releases something else than was proposed in %s", p)
+	case !timely(in.at.key, at) || at.After(in.at.copied.Add(slack)):
+		return fmt.Errorf("releases %s as proposed at %s, which cannot be", p, at.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// takeWithdrawal remembers, for ever, which intent an agent took back: the target
+// may be refused long after the withdrawal itself is over.
+func (v *Verifier) takeWithdrawal(in schemas.Intent, r schemas.Record) {
+	var params struct {
+		ID schemas.IntentID `json:"id"`
+	}
+	if schemas.Unmarshal(in.Params, &params) == nil {
+		v.withdrawals[r.Seq] = withdrawalMark(r.Hash(), schemas.Key{Agent: in.Agent, ID: params.ID})
+	}
+}
+
+// withdrawalMark stands for a record of INTENTS that takes back target.
+func withdrawalMark(hash schemas.Digest, target schemas.Key) mark {
+	return markOf(string(hash), string(target.Agent), string(target.ID))
+}

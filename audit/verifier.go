@@ -1,0 +1,184 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+const (
+	// slack is how far the times of two records may disagree: each clock may be
+	// five seconds off.
+	slack = 10 * time.Second
+
+	// defaultLag is longer than the gate goes on releasing while AUDIT stalls.
+	defaultLag = time.Minute
+)
+
+// Eligibility says what the expression of an approval means.
+type Eligibility interface {
+	// Eligible reports whether the reviewer may decide on an intent of the agent
+	// for the action. With an error, the reviewer may not. The same arguments
+	// always give the same answer.
+	Eligible(expr string, reviewer, agent schemas.Identity, a schemas.Action) (bool, error)
+}
+
+// Config is what a Verifier needs. Gateway is required.
+type Config struct {
+	// Gateway is the tenant whose record it is. Digests cover it.
+	Gateway schemas.Name
+
+	// Eligibility evaluates expressions. If nil, nobody is eligible by one.
+	Eligibility Eligibility
+
+	// From is the sequence in AUDIT of the first record that is added. If it is
+	// more than 1, every origin may begin anywhere, and what a record names from
+	// before that is counted as unchecked.
+	From uint64
+
+	// Lag is how far one origin may be behind another in AUDIT. An intent that
+	// changed within it takes five kilobytes. If zero, it is a minute.
+	Lag time.Duration
+}
+
+// Verifier reads AUDIT. It may not be used concurrently.
+type Verifier struct {
+	cfg   Config
+	lanes map[schemas.Stream]*lane
+
+	members members
+	freezes map[schemas.Scope][]freeze
+
+	proposals   map[uint64]*proposal // by sequence in INTENTS, until the intent is over
+	withdrawals map[uint64]mark      // by sequence in INTENTS: what a withdrawal names
+	decisions   inbox
+	outcomes    inbox
+	trails      map[schemas.Key]*trail // every intent that is not over
+	over        map[mark]uint64        // every intent that is: what its report said
+
+	queue  queue
+	found  findings
+	counts Counts
+
+	began, now time.Time // when the first and the latest record were copied
+}
+
+// New returns a Verifier that has read nothing.
+func New(cfg Config) *Verifier {
+	if cfg.Lag <= 0 {
+		cfg.Lag = defaultLag
+	}
+	v := &Verifier{
+		cfg:         cfg,
+		lanes:       map[schemas.Stream]*lane{},
+		members:     newMembers(),
+		freezes:     map[schemas.Scope][]freeze{},
+		proposals:   map[uint64]*proposal{},
+		withdrawals: map[uint64]mark{},
+		decisions:   newInbox(schemas.Decisions),
+		outcomes:    newInbox(schemas.Outcomes),
+		trails:      map[schemas.Key]*trail{},
+		over:        map[mark]uint64{},
+	}
+	for _, stream := range schemas.Streams() {
+		v.lanes[stream] = newLane(stream, v.partial())
+	}
+	return v
+}
+
+// partial reports whether records from before may be named.
+func (v *Verifier) partial() bool { return v.cfg.From > 1 }
+
+// place is where a record stands.
+type place struct {
+	audit  uint64
+	stream schemas.Stream
+	seq    uint64
+	copied time.Time   // when AUDIT got it
+	key    schemas.Key // the intent that it is about, as far as that is known
+}
+
+// Add takes in the next record of AUDIT: its stream, sequence and subject are
+// those that the broker says it was copied from. Records must be added in the
+// order of AUDIT. Whatever is wrong is kept for the report.
+func (v *Verifier) Add(seq uint64, r schemas.Record) {
+	v.counts.Records++
+	if v.now.Before(r.Time) {
+		v.now = r.Time
+	}
+	if v.began.IsZero() {
+		v.began = r.Time
+	}
+	s, _ := schemas.ParseSubject(r.Subject)
+	at := place{audit: seq, stream: r.Stream, seq: r.Seq, copied: r.Time, key: schemas.Key{Agent: s.Agent, ID: s.Intent}}
+	l, known := v.lanes[r.Stream]
+	if !known {
+		v.find(at, "is copied from a stream that AUDIT does not copy")
+		return
+	}
+	fresh, err := l.advance(r.Seq)
+	if err != nil {
+		v.find(at, err.Error())
+	}
+	if fresh {
+		v.take(at, s, r)
+	}
+	v.judgeDue()
+}
+
+// take takes in what a record says.
+func (v *Verifier) take(at place, s schemas.Subject, r schemas.Record) {
+	switch r.Stream {
+	case schemas.Intents:
+		v.takeProposal(at, r)
+	case schemas.Observed:
+		v.takeObservation(at, r)
+	case schemas.Recommended:
+		v.takeRecommendation(at, r)
+	case schemas.ParkedHolds:
+		v.takeHold(at, r)
+	case schemas.Decisions:
+		v.takeDecision(at, s, r)
+	case schemas.Settled:
+		v.takeSettlement(at, r)
+	case schemas.Grants:
+		v.takeGrant(at, s, r)
+	case schemas.Outcomes:
+		v.takeReport(at, s, r)
+	case schemas.Rejected:
+		v.takeRejection(at, r)
+	case schemas.Exposed:
+		v.read(at, r, &schemas.Exposure{})
+	case schemas.Control:
+		v.takeControl(at, s, r)
+	}
+}
+
+// read decodes a record of a stream that only the gate or an operator can write,
+// where one that does not read is a finding.
+func (v *Verifier) read(at place, r schemas.Record, c schemas.Content) bool {
+	err := schemas.Read(r, c)
+	if err != nil {
+		v.find(at, "does not read: "+err.Error())
+	}
+	return err == nil
+}
+
+// verify makes sure that an intent in a record of the gate is one of this gate,
+// and says what its digest says. An intent that could not be read has no params,
+// and the hash of its record for a digest.
+func (v *Verifier) verify(at place, in schemas.Intent) {
+	if in.Gateway != v.cfg.Gateway {
+		v.find(at, "is about an intent of gateway "+string(in.Gateway))
+	} else if len(in.Params) > 0 {
+		if err := in.Verify(); err != nil {
+			v.find(at, "has been changed: "+err.Error())
+		}
+	}
+}
+
+// lean returns an intent without what only its digest needs.
+func lean(in schemas.Intent) schemas.Intent {
+	in.Params, in.Reason, in.Goal, in.Session = nil, "", "", ""
+	return in
+}

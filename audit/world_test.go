@@ -1,0 +1,368 @@
+package audit_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/holdpoint/holdpoint/audit"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+const gate schemas.Name = "test"
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+// groups is what "eligible" means here: "in:GROUP".
+type groups struct{}
+
+func (groups) Eligible(expr string, reviewer, _ schemas.Identity, _ schemas.Action) (bool, error) {
+	group, ok := strings.CutPrefix(expr, "in:")
+	if !ok {
+		return false, errors.New("no such expression")
+	}
+	return slices.Contains(reviewer.Groups, group), nil
+}
+
+// history is what the broker accepted, in that order, as a correct gate writes it
+// unless a test says otherwise.
+type history struct {
+	t       testing.TB
+	now     time.Time
+	seqs    map[schemas.Stream]uint64
+	records []schemas.Record
+}
+
+// keys are the keys of everybody, made once.
+var keys = func() map[schemas.Name]nkeys.KeyPair {
+	keys := map[schemas.Name]nkeys.KeyPair{}
+	for _, name := range []schemas.Name{"pat", "ida", "bot", "ann", "bob", "cat", "cat2", "dan", "eve", "runner", "sprinter", "bobs-runner", "mailer"} {
+		key, err := nkeys.CreateUser()
+		if err != nil {
+			panic(err)
+		}
+		keys[name] = key
+	}
+	return keys
+}()
+
+func public(name schemas.Name) string {
+	key, err := keys[name].PublicKey()
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// newHistory has everybody registered.
+func newHistory(t testing.TB) *history {
+	h := &history{t: t, now: noon, seqs: map[schemas.Stream]uint64{}}
+	h.write(schemas.StreamMade{By: "provision", Stream: schemas.Audit, Created: noon, Configuration: digestOf("stream"), At: h.now})
+	h.register(schemas.Identity{By: "provision", Name: "pat", Role: schemas.RolePolicyAdmin})
+	h.register(schemas.Identity{By: "provision", Name: "ida", Role: schemas.RoleIdentityAdmin})
+	h.write(schemas.Activation{By: "pat", Bundle: digestOf("bundle"), At: h.now})
+	h.register(schemas.Identity{Name: "bot", Role: schemas.RoleAgent, Owner: "olga", Actions: []string{"shop.*"}})
+	for _, name := range []schemas.Name{"ann", "bob", "cat"} {
+		h.register(schemas.Identity{Name: name, Role: schemas.RoleReviewer, Person: string(name), Queues: []schemas.Name{"billing"}, Groups: []string{"finance"}})
+	}
+	h.register(schemas.Identity{Name: "cat2", Role: schemas.RoleReviewer, Person: "cat", Queues: []schemas.Name{"billing"}})
+	h.register(schemas.Identity{Name: "eve", Role: schemas.RoleReviewer, Person: "olga", Queues: []schemas.Name{"billing"}, Groups: []string{"finance"}})
+	h.register(schemas.Identity{Name: "runner", Role: schemas.RoleExecutor, Owner: "opal", Systems: []string{"shop"}})
+	h.register(schemas.Identity{Name: "sprinter", Role: schemas.RoleExecutor, Owner: "opal", Systems: []string{"shop"}})
+	h.register(schemas.Identity{Name: "bobs-runner", Role: schemas.RoleExecutor, Owner: "bob", Systems: []string{"shop"}})
+	h.register(schemas.Identity{Name: "mailer", Role: schemas.RoleExecutor, Owner: "opal", Systems: []string{"mail"}})
+	return h
+}
+
+func digestOf(text string) schemas.Digest {
+	return schemas.Record{Body: []byte(text)}.Hash()
+}
+
+func (h *history) register(id schemas.Identity) schemas.Pointer {
+	if id.By == "" {
+		id.By = "ida"
+	}
+	if id.Key == "" {
+		id.Key = public(id.Name)
+	}
+	id.At = h.now
+	return h.write(id)
+}
+
+func (h *history) freeze(s schemas.Scope) schemas.Pointer {
+	return h.write(schemas.Freeze{By: "pat", Scope: s, Reason: "test", At: h.now})
+}
+
+func (h *history) thaw(s schemas.Scope) schemas.Pointer {
+	return h.write(schemas.Thaw{By: "pat", Scope: s, At: h.now})
+}
+
+func (h *history) wait(d time.Duration) { h.now = h.now.Add(d) }
+
+// write appends what one of the gateway's own or an operator says.
+func (h *history) write(c schemas.Content) schemas.Pointer {
+	return h.put(schemas.Write(c, "/test", h.now, ""))
+}
+
+// put appends a message.
+func (h *history) put(d schemas.Draft) schemas.Pointer {
+	h.now = h.now.Add(time.Millisecond)
+	s, _ := schemas.ParseSubject(d.Subject)
+	h.seqs[s.Stream]++
+	r := schemas.Record{Stream: s.Stream, Seq: h.seqs[s.Stream], Subject: d.Subject, Time: h.now, Header: d.Header, Body: d.Body}
+	h.records = append(h.records, r)
+	return r.Pointer()
+}
+
+// at returns where the record that p names stands in the history.
+func (h *history) at(p schemas.Pointer) int {
+	for i, r := range slices.Backward(h.records) {
+		if r.Stream == p.Stream && r.Seq == p.Seq {
+			return i
+		}
+	}
+	h.t.Fatalf("there is no %s", p)
+	return -1
+}
+
+// replace puts other content where p is, as only somebody can who owns AUDIT.
+func (h *history) replace(p schemas.Pointer, c schemas.Content) {
+	r := &h.records[h.at(p)]
+	d := schemas.Write(c, "/test", r.Time, "")
+	r.Subject, r.Header, r.Body = d.Subject, d.Header, d.Body
+}
+
+// verify reads the history as AUDIT has it when each record is copied at once.
+func (h *history) verify() audit.Report { return verify(h.records, h.now) }
+
+// verify reads records, and ends an hour after the last.
+func verify(records []schemas.Record, last time.Time) audit.Report {
+	v := audit.New(audit.Config{Gateway: gate, Eligibility: groups{}})
+	for i, r := range records {
+		v.Add(uint64(i+1), r)
+	}
+	return v.Finish(last.Add(time.Hour))
+}
+
+// intent is one intent on its way through the gate.
+type intent struct {
+	*history
+	schemas.Intent
+	trail   []schemas.Pointer
+	opinion schemas.Opinion
+
+	hold    schemas.Hold
+	held    schemas.Pointer
+	settled schemas.Pointer
+	verdict schemas.Settlement
+	grant   schemas.Grant
+	granted schemas.Pointer
+}
+
+func edit[T any](x *T, edits []func(*T)) {
+	for _, e := range edits {
+		e(x)
+	}
+}
+
+var releases = schemas.Opinion{Outcome: schemas.Release}
+
+// parks returns an opinion that wants quorum persons of finance.
+func parks(quorum int) schemas.Opinion {
+	return schemas.Opinion{Outcome: schemas.Park, Approvals: []schemas.Approval{{ID: "two-eyes", Eligible: "in:finance", Quorum: quorum, Deadline: 3600}}}
+}
+
+// propose appends what bot sends.
+func (h *history) propose(a schemas.Action, params string) *intent {
+	return h.proposeAs(schemas.Key{Agent: "bot", ID: schemas.NewIntentID(h.now)}, a, params)
+}
+
+func (h *history) proposeAs(k schemas.Key, a schemas.Action, params string) *intent {
+	d, err := schemas.Propose(k, a, schemas.Proposal{Params: []byte(params), Reason: "asked for"}, h.now)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.proposed(h.put(d))
+}
+
+// proposed reads the record of INTENTS that p names, as observe does.
+func (h *history) proposed(p schemas.Pointer) *intent {
+	in, _ := schemas.ReadIntent(gate, h.records[h.at(p)])
+	return &intent{history: h, Intent: in, trail: []schemas.Pointer{p}}
+}
+
+func (i *intent) observe(edits ...func(*schemas.Observation)) *intent {
+	o := schemas.Observation{Intent: i.Intent, Agent: schemas.AgentFacts{Name: i.Agent}, Opinion: releases, At: i.now, Trail: i.trail[:1]}
+	edit(&o, edits)
+	i.trail = append(i.trail[:1:1], i.write(o))
+	return i
+}
+
+func (i *intent) recommend(o schemas.Opinion, edits ...func(*schemas.Recommendation)) *intent {
+	i.opinion = o
+	r := schemas.Recommendation{Intent: i.Intent, Opinion: o, Queue: "billing", Bundle: digestOf("bundle"), At: i.now, Trail: i.trail[:2]}
+	edit(&r, edits)
+	i.opinion = r.Opinion
+	i.trail = append(i.trail[:2:2], i.write(r))
+	return i
+}
+
+// refund is an intent of bot, on which rules say o.
+func (h *history) refund(o schemas.Opinion) *intent {
+	return h.propose("shop.refund", fmt.Sprintf(`{"order":%d}`, h.seqs[schemas.Intents])).observe().recommend(o)
+}
+
+func (i *intent) park(edits ...func(*schemas.Hold)) *intent {
+	i.hold = schemas.Hold{Intent: i.Intent, State: schemas.Parked, Queue: "billing", Opinion: i.opinion, At: i.now, Trail: i.trail}
+	if i.opinion.Outcome == schemas.Park {
+		i.hold.Recommended = i.opinion.Requirements()
+	}
+	i.hold.Deadline, _ = i.opinion.Deadline(i.now, i.Expires())
+	edit(&i.hold, edits)
+	i.held = i.write(i.hold)
+	return i
+}
+
+// next appends the next state of the hold.
+func (i *intent) next(edits ...func(*schemas.Hold)) schemas.Pointer {
+	i.hold = i.hold.Next(i.held.Hash, i.now)
+	edit(&i.hold, edits)
+	i.held = i.write(i.hold)
+	return i.held
+}
+
+// says returns the decision of a reviewer on the hold as it is.
+func (i *intent) says(reviewer schemas.Name, verdict schemas.Verdict, edits ...func(*schemas.Decision)) schemas.Decision {
+	d := schemas.Decision{
+		Reviewer: reviewer, Queue: "billing", Agent: i.Agent, Intent: i.ID, Digest: i.Digest,
+		Verdict: verdict, Reason: "seen", Shown: i.held.Hash,
+	}
+	edit(&d, edits)
+	d, err := d.Sign(keys[reviewer])
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return d
+}
+
+// vote appends a decision, and the hold on which it counts.
+func (i *intent) vote(reviewer schemas.Name, verdict schemas.Verdict, edits ...func(*schemas.Decision)) *intent {
+	d := i.says(reviewer, verdict, edits...)
+	return i.count(d, i.write(d))
+}
+
+var persons = map[schemas.Name]string{"ann": "ann", "bob": "bob", "cat": "cat", "cat2": "cat", "dan": "dan", "eve": "olga"}
+
+// count appends the hold on which a decision counts.
+func (i *intent) count(d schemas.Decision, p schemas.Pointer) *intent {
+	i.next(func(h *schemas.Hold) {
+		h.Votes = append(h.Votes, schemas.Vote{Reviewer: d.Reviewer, Person: persons[d.Reviewer], Verdict: d.Verdict, Decision: p, At: i.now})
+	})
+	return i
+}
+
+// settle appends the verdict, and closes the hold.
+func (i *intent) settle(s schemas.Settlement, edits ...func(*schemas.Settlement)) *intent {
+	s.Intent, s.At, s.Bundle = i.Intent, i.now, digestOf("bundle")
+	s.Trail = append(slices.Clone(i.trail), s.Trail...)
+	if i.held.Seq > 0 {
+		s.Trail = append(slices.Clone(i.trail), i.held)
+		for _, v := range i.hold.Votes {
+			s.Trail = append(s.Trail, v.Decision)
+		}
+	}
+	edit(&s, edits)
+	i.verdict, i.settled = s, i.write(s)
+	if i.held.Seq > 0 {
+		i.next(func(h *schemas.Hold) { h.State = s.State() })
+	}
+	return i
+}
+
+func (i *intent) release(edits ...func(*schemas.Settlement)) *intent {
+	by := i.now.Add(15 * time.Minute)
+	return i.settle(schemas.Settlement{Outcome: schemas.Release, ExecuteBy: by}, edits...)
+}
+
+func (i *intent) refuse(c schemas.Code, edits ...func(*schemas.Settlement)) *intent {
+	return i.settle(schemas.Settlement{Outcome: schemas.Refuse, Code: c}, edits...)
+}
+
+// claim appends a grant.
+func (i *intent) claim(executor schemas.Name, edits ...func(*schemas.Grant)) *intent {
+	g := schemas.Grant{
+		Agent: i.Agent, Intent: i.ID, Executor: executor, Action: i.Action, Digest: i.Digest, Attempt: i.grant.Attempt + 1,
+		LeaseUntil: i.now.Add(time.Minute), Bundle: digestOf("bundle"), At: i.now, Trail: []schemas.Pointer{i.settled},
+	}
+	if i.grant.Attempt > 0 {
+		g.Trail = append(g.Trail, i.granted)
+	}
+	if i.hold.State == schemas.Released && i.hold.Doubt != nil {
+		g.Trail = append(g.Trail, i.hold.Doubt.Decision)
+	}
+	edit(&g, edits)
+	i.grant, i.granted = g, i.write(g)
+	return i
+}
+
+func idempotent(g *schemas.Grant) { g.Idempotent = true }
+
+// report appends what the executor of the latest grant says.
+func (i *intent) report(s schemas.State, edits ...func(*schemas.Report)) schemas.Pointer {
+	r := schemas.Report{Executor: i.grant.Executor, Agent: i.Agent, Intent: i.ID, Digest: i.Digest, Grant: i.granted, State: s}
+	edit(&r, edits)
+	return i.write(r)
+}
+
+// doubt appends that the executor said nothing in time.
+func (i *intent) doubt() *intent {
+	i.now = i.grant.LeaseUntil.Add(time.Second)
+	if i.held.Seq == 0 {
+		i.hold = schemas.Hold{Intent: i.Intent, Queue: "billing", Opinion: releases, Trail: []schemas.Pointer{i.settled, i.granted}, At: i.now}
+	} else {
+		i.hold = i.hold.Next(i.held.Hash, i.now)
+	}
+	i.hold.State, i.hold.Deadline = schemas.InDoubt, time.Time{}
+	i.hold.Doubt = &schemas.Doubt{Grant: i.granted, Executor: i.grant.Executor, Since: i.now}
+	i.held = i.write(i.hold)
+	return i
+}
+
+// resolve appends a decision that ends the doubt, and the hold that says so.
+func (i *intent) resolve(reviewer schemas.Name, verdict schemas.Verdict, edits ...func(*schemas.Decision)) *intent {
+	d := i.says(reviewer, verdict, edits...)
+	return i.resolved(d, i.write(d))
+}
+
+func (i *intent) resolved(d schemas.Decision, p schemas.Pointer) *intent {
+	ends := map[schemas.Verdict]schemas.State{schemas.WasDone: schemas.Done, schemas.WasNotDone: schemas.Failed, schemas.Retry: schemas.Released}
+	i.next(func(h *schemas.Hold) {
+		h.State, h.Doubt.Decision, h.Doubt.Verdict = ends[d.Verdict], p, d.Verdict
+		if d.Verdict == schemas.Retry {
+			h.Deadline = i.now.Add(15 * time.Minute)
+		}
+	})
+	return i
+}
+
+func (i *intent) lapse(edits ...func(*schemas.Lapse)) schemas.Pointer {
+	l := schemas.Lapse{Agent: i.Agent, Intent: i.ID, Action: i.Action, Digest: i.Digest, At: i.now, Trail: []schemas.Pointer{i.settled}}
+	edit(&l, edits)
+	return i.write(l)
+}
+
+// reject appends that the gate does not count what p names.
+func (h *history) reject(p schemas.Pointer, c schemas.Code, edits ...func(*schemas.Rejection)) schemas.Pointer {
+	s, err := schemas.ParseSubject(h.records[h.at(p)].Subject)
+	if err != nil {
+		s.Agent, s.Intent = "nobody", schemas.SequenceID(p.Seq)
+	}
+	r := schemas.Rejection{Of: s.Writer, Agent: s.Agent, Intent: s.Intent, Record: p, Code: c, At: h.now}
+	edit(&r, edits)
+	return h.write(r)
+}

@@ -1,0 +1,155 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// The broker stores any bytes as the headers of a message, and senders write
+// them. Readers of one record must still agree on what it says, whichever way
+// it came to them, because its hash and its digest depend on that: the headers
+// are those before the first empty line, or none of them can be read.
+
+// unreadable is the header that stands for a block of headers that cannot be
+// read. No sender may set it: it begins with "Nats-".
+const unreadable = "Nats-Unreadable"
+
+// errUnreadable is the answer to a direct get whose headers cannot be relied on:
+// the broker appends its own to the sender's, and they may be lost in those.
+var errUnreadable = errors.New("headers cannot be read")
+
+// deliveredHeader returns the headers of a message that a consumer delivered.
+func deliveredHeader(m *nats.Msg) schemas.Header {
+	if m.Header == nil && headerSize(m) > 0 {
+		return schemas.Header{unreadable: {""}}
+	}
+	return schemas.Header(m.Header)
+}
+
+// storedHeader reads a block of headers as stream has it. Of an audit record the
+// source is always found: the broker wrote it last.
+func storedHeader(stream schemas.Stream, block []byte) schemas.Header {
+	if len(block) == 0 {
+		return nil
+	}
+	h, err := nats.DecodeHeadersMsg(block)
+	if err != nil {
+		h = nats.Header{unreadable: {""}}
+	}
+	if source := lastLine(block, sourceHeader); stream == schemas.Audit && last(h, sourceHeader) != source {
+		h[sourceHeader] = append(h[sourceHeader], source)
+	}
+	return schemas.Header(h)
+}
+
+// lastLine returns the value of the header at the end of a block, if it has that
+// name.
+func lastLine(block []byte, name string) string {
+	i := bytes.LastIndex(block, []byte("\r\n"+name+": "))
+	if i < 0 {
+		return ""
+	}
+	value, rest, _ := bytes.Cut(block[i+len("\r\n"+name+": "):], []byte("\r\n"))
+	if string(rest) != "\r\n" {
+		return ""
+	}
+	return string(value)
+}
+
+// headerSize is the size of the block of headers that came with m.
+func headerSize(m *nats.Msg) int { return m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data) }
+
+// mostLines is the most headers that whole looks through.
+const mostLines = 32
+
+// whole reports whether what can be seen of the headers of m, the answer to a
+// direct get, are all of them. A sender may end the block early, and write what
+// looks like the broker's own before that; what the broker did append is hidden
+// then.
+//
+// The visible headers are at least their names and values long, two bytes of
+// punctuation, and a line end of one byte or two. That leaves less than a
+// hundred bytes in which something could hide, and what the broker appends to a
+// record is longer.
+func whole(m *nats.Msg) bool {
+	size, lines := len("NATS/1.0\r\n\r\n"), 0
+	for name, values := range m.Header {
+		for _, v := range values {
+			size += len(name) + len(": ") + len(v) + len("\r\n")
+			lines++
+		}
+	}
+	return lines > 0 && lines <= mostLines && headerSize(m) <= size
+}
+
+// appended are the headers that the broker appends to a record in the answer to
+// a direct get, and to one of a batch.
+var (
+	appended        = []string{"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"}
+	appendedInBatch = append([]string{"Nats-Num-Pending", "Nats-Last-Sequence"}, appended...)
+)
+
+// directRecord reads the answer to a direct get. A sender may have set the names
+// of the headers that the broker appends: the last value is the broker's. An
+// answer without them is a status.
+func directRecord(stream schemas.Stream, m *nats.Msg, appended []string) (schemas.Record, error) {
+	if !whole(m) {
+		return schemas.Record{}, errUnreadable
+	}
+	if len(m.Header["Nats-Subject"]) == 0 {
+		switch status := m.Header.Get("Status"); status {
+		case "":
+			return schemas.Record{}, errUnreadable
+		case "404":
+			return schemas.Record{}, jetstream.ErrMsgNotFound
+		default:
+			return schemas.Record{}, fmt.Errorf("answered with status %s %s", status, m.Header.Get("Description"))
+		}
+	}
+	seq, err := strconv.ParseUint(last(m.Header, "Nats-Sequence"), 10, 64)
+	if err != nil {
+		return schemas.Record{}, errUnreadable
+	}
+	at, err := time.Parse(time.RFC3339Nano, last(m.Header, "Nats-Time-Stamp"))
+	if err != nil {
+		return schemas.Record{}, errUnreadable
+	}
+	r := schemas.Record{Stream: stream, Seq: seq, Subject: text(last(m.Header, "Nats-Subject")), Time: at, Body: m.Data}
+	for _, name := range appended {
+		take(m.Header, name)
+	}
+	r.Header = schemas.Header(m.Header)
+	return r, nil
+}
+
+// take removes the last value of a header, which is the broker's, and returns it.
+func take(h nats.Header, name string) string {
+	value := last(h, name)
+	if len(h[name]) > 1 {
+		h[name] = h[name][:len(h[name])-1]
+	} else {
+		delete(h, name)
+	}
+	return value
+}
+
+func last(h nats.Header, name string) string {
+	values := h[name]
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
+// text returns a subject as the broker itself gives it in JSON: what is not
+// UTF-8 replaced, byte by byte.
+func text(subject string) string { return strings.Map(func(r rune) rune { return r }, subject) }
