@@ -1,0 +1,104 @@
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// TestCluster: on three nodes every stream is kept three times, provision repeats
+// itself without a change, two processes share the work, and neither the loss of
+// one of them nor of a node loses an intent.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	s := startServers(t, 3)
+	g := gate{t: t, dir: s.dir}
+	at := []string{"--nats", s.url(), "--ca", s.path("cert.pem"), "--creds", s.creds()}
+	if plan := g.run(append([]string{"provision", "--plan"}, at...)...); !strings.Contains(plan, "missing stream SETTLED") {
+		t.Errorf("plan of an empty cluster: %s", plan)
+	}
+	g.run(append([]string{"provision", "--apply"}, at...)...)
+	for _, again := range []string{"--apply", "--plan"} {
+		if out := g.run(append([]string{"provision", again, "-o", "json"}, at...)...); strings.Contains(out, "stream") {
+			t.Errorf("provision %s once more: %s", again, out)
+		}
+	}
+	first := s.serve()
+	s.serve("observe", "recommend", "execute")
+	bot := client.Agent{Conn: s.add("agent", "bot", "--owner", "olga")}
+	runner := client.Executor{Conn: s.add("executor", "runner", "--owner", "opal", "--systems", "shop")}
+	s.add("auditor", "otto")
+	s.activate("testdata/crash")
+	s.perform(runner)
+	s.submitAll(bot, 20)
+	first.kill()
+	s.stop(leaderOf(s))
+	s.submitAll(bot, 20)
+	g.verify("--key", s.path("otto.key"), "--ca", s.path("cert.pem"))
+}
+
+// leaderOf returns a server that leads something: the loss that hurts most.
+func leaderOf(s *servers) int {
+	for i, ns := range s.all {
+		if ns.JetStreamIsLeader() {
+			return i
+		}
+	}
+	return 0
+}
+
+// activate makes a bundle the active one, as the policy-admin.
+func (s *servers) activate(dir string) {
+	s.t.Helper()
+	bundle, err := rules.Load(os.DirFS(dir))
+	must(s.t, err)
+	conn := s.dial("policy-admin")
+	must(s.t, client.Operator{Conn: conn}.Activate(s.t.Context(), bundle.Digest(), bundle.Archive(), "test"))
+}
+
+func (s *servers) dial(admin string) *client.Conn {
+	s.t.Helper()
+	conn, err := client.Dial(client.Config{Key: s.key(admin), Server: s.url(), TLS: s.trust})
+	must(s.t, err)
+	s.t.Cleanup(conn.Close)
+	return conn
+}
+
+// perform runs an executor until the test is over.
+func (s *servers) perform(x client.Executor) {
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		_ = x.Run(ctx, []string{"shop"}, 4, func(context.Context, client.Task) (any, error) { return "ok", nil })
+	})
+	s.t.Cleanup(func() {
+		stop()
+		running.Wait()
+	})
+}
+
+// submitAll submits n intents at once and waits for their ends.
+func (s *servers) submitAll(a client.Agent, n int) {
+	s.t.Helper()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			ticket, err := a.Submit(s.t.Context(), client.Proposal{Action: "shop.again", Params: map[string]any{}})
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			status, err := a.Result(s.t.Context(), ticket)
+			if err != nil || status.State != schemas.Done {
+				s.t.Errorf("%s: %s, %v, want done", ticket.Key, status.State, err)
+			}
+		})
+	}
+	all.Wait()
+}
