@@ -53,6 +53,26 @@ type door struct {
 	to      []Account
 	as      string // the subject on the other side, if it differs
 	stream  bool   // the answer is more than one message
+	records bool   // what comes through is stored
+}
+
+// entrance is the subject under which the door's account takes in what it stores.
+// A client may publish to a subject that has "*" or ">" as a token, and a stream
+// takes it as any other; but no filter lets a literal ">" pass, and AUDIT would
+// never copy it. Only a mapping leads from the entrance to the stream, and that
+// leaves such a subject where nobody listens.
+func (d door) entrance() string { return "in." + d.subject }
+
+// sides returns the subject of the door in its own account, and in the others.
+func (d door) sides() (inside, outside string) {
+	switch {
+	case d.records:
+		return d.entrance(), d.subject
+	case d.as != "":
+		return d.subject, d.as
+	default:
+		return d.subject, d.subject
+	}
 }
 
 // doors is every way through the wall.
@@ -63,10 +83,10 @@ func doors() []door {
 	audit := "DIRECT.GET.AUDIT"
 	leader := "STREAM.MSG.GET.AUDIT" // for records whose headers cannot be read
 	return []door{
-		{of: Gate, kind: "service", subject: "intents.*.*.*", to: []Account{Agents}},
-		{of: Gate, kind: "service", subject: "decisions.*.*.*.*", to: []Account{Review}},
-		{of: Gate, kind: "service", subject: "outcomes.*.*.*", to: []Account{Exec}},
-		{of: Gate, kind: "service", subject: "control.*.*.*", to: []Account{Operate}},
+		{of: Gate, kind: "service", subject: "intents.*.*.*", to: []Account{Agents}, records: true},
+		{of: Gate, kind: "service", subject: "decisions.*.*.*.*", to: []Account{Review}, records: true},
+		{of: Gate, kind: "service", subject: "outcomes.*.*.*", to: []Account{Exec}, records: true},
+		{of: Gate, kind: "service", subject: "control.*.*.*", to: []Account{Operate}, records: true},
 		{of: Gate, kind: "service", subject: "$O.bundles.>", to: []Account{Operate}},
 		{of: Gate, kind: "service", subject: "ask.*.*", to: []Account{Agents, Review, Exec, Operate}},
 		{of: Gate, kind: "service", subject: "claims.*.*.*", to: []Account{Exec}},
@@ -102,6 +122,7 @@ func (t Tenant) WriteConfig(users []User) string {
 			b.WriteString("    jetstream: enabled\n")
 		}
 		t.writeDoors(&b, a)
+		writeMappings(&b, a)
 		writeUsers(&b, a, users)
 		b.WriteString("  }\n")
 	}
@@ -115,7 +136,8 @@ func (t Tenant) writeDoors(b *strings.Builder, a Account) {
 		if d.of != a {
 			continue
 		}
-		fmt.Fprintf(b, "      { %s: %q, accounts: [", d.kind, d.subject)
+		inside, _ := d.sides()
+		fmt.Fprintf(b, "      { %s: %q, accounts: [", d.kind, inside)
 		for i, to := range d.to {
 			if i > 0 {
 				b.WriteString(", ")
@@ -133,13 +155,30 @@ func (t Tenant) writeDoors(b *strings.Builder, a Account) {
 		if !slices.Contains(d.to, a) {
 			continue
 		}
-		fmt.Fprintf(b, "      { %s: { account: %q, subject: %q }", d.kind, t.Account(d.of), d.subject)
-		if d.as != "" {
-			fmt.Fprintf(b, ", to: %q", d.as)
+		inside, outside := d.sides()
+		fmt.Fprintf(b, "      { %s: { account: %q, subject: %q }", d.kind, t.Account(d.of), inside)
+		if outside != inside {
+			fmt.Fprintf(b, ", to: %q", outside)
 		}
 		b.WriteString(" }\n")
 	}
 	b.WriteString("    ]\n")
+}
+
+// writeMappings leads from an account's entrances to its streams.
+func writeMappings(b *strings.Builder, a Account) {
+	b.WriteString("    mappings: {\n")
+	for _, d := range doors() {
+		if d.of != a || !d.records {
+			continue
+		}
+		to := d.subject
+		for i := 1; strings.Contains(to, "*"); i++ {
+			to = strings.Replace(to, "*", fmt.Sprintf("{{wildcard(%d)}}", i), 1)
+		}
+		fmt.Fprintf(b, "      %q: %q\n", d.entrance(), to)
+	}
+	b.WriteString("    }\n")
 }
 
 func writeUsers(b *strings.Builder, a Account, users []User) {

@@ -84,7 +84,7 @@ func (x *external) writeConfig() {
 	}
 	present, _ := x.world.names.All()
 	for _, id := range present {
-		if !isAdmin(id.Role) {
+		if _, first := x.world.admins[id.Role]; !first || x.world.admins[id.Role].Name != id.Name {
 			add(id)
 		}
 	}
