@@ -77,6 +77,13 @@ func (c *Conn) OwnSettlement(ctx context.Context, k schemas.Key) (schemas.Record
 	return schemas.Record{}, fmt.Errorf("verdict on %s: %w", k, schemas.ErrNotFound)
 }
 
+// AuditLast returns the sequence of the last record of AUDIT, for an auditor's
+// connection, or an ErrNotFound if there is none.
+func (c *Conn) AuditLast(ctx context.Context) (uint64, error) {
+	r, err := c.getDirect(ctx, API, schemas.Audit, getRequest{LastFor: ">"})
+	return r.Seq, err
+}
+
 // Listen calls ring for every message on subject, such as a notice, until ctx
 // ends. It returns when the broker knows of it.
 func (c *Conn) Listen(ctx context.Context, subject string, ring func(subject string)) error {

@@ -133,6 +133,9 @@ func (u *User) gateway(role schemas.Role) {
 		u.reads(schemas.Streams()...)
 		u.reads(bundleStore)
 		u.watches(schemas.Control)
+		for _, stream := range []schemas.Stream{schemas.Intents, schemas.Observed} { // how the other stages keep up
+			u.Publish = append(u.Publish, "$JS.API.CONSUMER.INFO."+string(stream)+"."+stageConsumer(stream))
+		}
 	case schemas.RoleAnswer:
 		u.Publish = append(u.Publish, "_R_.>")
 		u.Subscribe = append(u.Subscribe, "ask.*.*", "claims.*.*.*")

@@ -74,6 +74,26 @@ func (a Agent) Submit(ctx context.Context, p Proposal) (Ticket, error) {
 	return ticket, nil
 }
 
+// Check returns why the gate would not accept a proposal, as a [schemas.Fault], or
+// nil if it is well formed. It says nothing of what the rules would say, and
+// proposes nothing.
+func (a Agent) Check(ctx context.Context, p Proposal) error {
+	ticket := Ticket{Key: schemas.Key{Agent: a.Name(), ID: schemas.NewIntentID(time.Now())}}
+	if _, err := a.draft(p, &ticket); err != nil {
+		return fmt.Errorf("checking %s: %w", p.Action, err)
+	}
+	answer, err := a.broker.Ask(ctx, a.Name(), schemas.AskCheck, schemas.Question{Action: p.Action, Params: ticket.proposed.Params})
+	switch {
+	case err != nil:
+		return fmt.Errorf("checking %s: %w", p.Action, err)
+	case answer.Check == nil:
+		return fmt.Errorf("checking %s: %w: empty answer", p.Action, schemas.ErrUnavailable)
+	case answer.Check.Fault != nil:
+		return answer.Check.Fault
+	}
+	return nil
+}
+
 func (a Agent) draft(p Proposal, ticket *Ticket) (schemas.Draft, error) {
 	if _, err := schemas.ParseAction(string(p.Action)); err != nil {
 		return schemas.Draft{}, err

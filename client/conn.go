@@ -80,6 +80,33 @@ func (c *Conn) Show(ctx context.Context, k schemas.Key) ([]schemas.Record, error
 	return records, nil
 }
 
+// List returns a page of what waits, as far as this identity may know of it: an
+// agent its own, a reviewer the queues, an executor the systems, admins
+// everything, or what is one agent's. The oldest come first.
+func (c *Conn) List(ctx context.Context, agent schemas.Name, limit int, after string) (schemas.HoldPage, error) {
+	answer, err := c.broker.Ask(ctx, c.key.Name, schemas.AskList, schemas.Question{Agent: agent, Limit: limit, After: after})
+	if err != nil {
+		return schemas.HoldPage{}, err
+	}
+	if answer.Holds == nil {
+		return schemas.HoldPage{}, fmt.Errorf("listing what waits: %w: empty answer", schemas.ErrUnavailable)
+	}
+	return *answer.Holds, nil
+}
+
+// Catalog returns what may be proposed: all actions or, if one is given, that one
+// with the schema of its parameters.
+func (c *Conn) Catalog(ctx context.Context, a schemas.Action) (schemas.Catalog, error) {
+	answer, err := c.broker.Ask(ctx, c.key.Name, schemas.AskCatalog, schemas.Question{Action: a})
+	if err != nil {
+		return schemas.Catalog{}, err
+	}
+	if answer.Catalog == nil {
+		return schemas.Catalog{}, fmt.Errorf("reading the catalog: %w: empty answer", schemas.ErrUnavailable)
+	}
+	return *answer.Catalog, nil
+}
+
 // Publish sends a message that the caller made, to a subject that this identity
 // may publish to, and returns when the broker keeps it.
 func (c *Conn) Publish(ctx context.Context, d schemas.Draft) error {

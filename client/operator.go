@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdpoint/holdpoint/broker"
@@ -25,6 +26,23 @@ func (o Operator) Freeze(ctx context.Context, s schemas.Scope, reason string) er
 func (o Operator) Thaw(ctx context.Context, s schemas.Scope, reason string) error {
 	_, err := o.control(ctx, schemas.Thaw{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()})
 	return err
+}
+
+// Frozen returns when a gate that answers has read that the scope is frozen, or
+// is not any more. Other processes of the gate may be some milliseconds behind.
+func (o Operator) Frozen(ctx context.Context, s schemas.Scope, want bool) error {
+	for {
+		status, err := o.Gate(ctx)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(status.Freezes, func(f schemas.Freeze) bool { return f.Scope == s }) == want {
+			return nil
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // Activate stores a bundle and makes it the active one on all stages.
@@ -136,6 +154,10 @@ func (a Auditor) Tail(agent schemas.Name, from uint64) *broker.Tail {
 	}
 	return a.broker.AuditTail(filter, from)
 }
+
+// Last returns the sequence of the last record of AUDIT, or an ErrNotFound if
+// there is none.
+func (a Auditor) Last(ctx context.Context) (uint64, error) { return a.broker.AuditLast(ctx) }
 
 // Kind returns a reading of the records of one kind, such as "released".
 func (a Auditor) Kind(kind string) *broker.Tail {

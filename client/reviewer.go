@@ -15,6 +15,10 @@ import (
 type Held struct {
 	schemas.Hold
 	Record schemas.Record
+
+	// Looking are other reviewers who were shown it in the last minutes, as far as
+	// the gate knows.
+	Looking []schemas.Name
 }
 
 // Reviewer decides on holds.
@@ -43,11 +47,18 @@ func (r Reviewer) Hold(ctx context.Context, k schemas.Key) (Held, error) {
 	if answer.Hold == nil {
 		return Held{}, fmt.Errorf("showing %s: %w: empty answer", k.ID, schemas.ErrUnavailable)
 	}
-	held := Held{Record: answer.Hold.Record()}
+	held := Held{Record: answer.Hold.Record(), Looking: answer.Looking}
 	if err := schemas.Read(held.Record, &held.Hold); err != nil {
 		return Held{}, fmt.Errorf("showing %s: %w", k.ID, err)
 	}
 	return held, held.Intent.Verify()
+}
+
+// History returns the reviewer's own decisions that the gate still keeps, the
+// latest first, at most limit of them.
+func (r Reviewer) History(ctx context.Context, limit int) ([]schemas.Decided, error) {
+	answer, err := r.broker.Ask(ctx, r.Name(), schemas.AskHistory, schemas.Question{Limit: limit})
+	return answer.Decided, err
 }
 
 // Decide signs and sends a decision on what was shown, and returns whether it

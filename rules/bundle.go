@@ -160,6 +160,16 @@ func (b *Bundle) Actions() []schemas.Action { return slices.Clone(b.actions) }
 // Systems returns the systems of the catalog, sorted.
 func (b *Bundle) Systems() []string { return slices.Clone(b.systems) }
 
+// Params returns the JSON Schema of an action's parameters, or nil if the action
+// does not exist.
+func (b *Bundle) Params(a schemas.Action) []byte {
+	p, ok := b.plans[a]
+	if !ok {
+		return nil
+	}
+	return slices.Clone(p.text)
+}
+
 // Action returns what the catalog says about an action, or false if it does not
 // exist.
 func (b *Bundle) Action(a schemas.Action) (Action, bool) {

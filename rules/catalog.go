@@ -52,6 +52,7 @@ type operation struct {
 	node   *yaml.Node
 	schema *jsonschema.Schema
 	shape  *shape
+	text   []byte // the schema as JSON
 }
 
 // catalog is what exists.
@@ -147,7 +148,9 @@ func (c *catalog) readOperation(system object, key, n *yaml.Node, queue schemas.
 	if o, ok := system.document.object(n, "operation "+name, operationKeys()...); ok {
 		op.read(o, queue)
 		c.countLabels(o, op)
-		op.schema, op.shape = c.params(o, o.child("params"))
+		if op.schema, op.shape = c.params(o, o.child("params")); op.schema != nil {
+			op.text = o.schemaText(o.child("params"))
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ type plan struct {
 	value  any // the action as expressions see it
 	schema *jsonschema.Schema
 	shape  *shape
+	text   []byte
 
 	observe, recommend, execute []*rule
 
@@ -101,6 +102,7 @@ func newCompiler(l Limits, c *catalog, data *ordered) (*compiler, error) {
 			value:  rules.value(newAction(op.Action)),
 			schema: op.schema,
 			shape:  op.shape,
+			text:   op.text,
 		}
 	}
 	return compiler, nil

@@ -98,6 +98,14 @@ func (o object) schema(n *yaml.Node) map[string]any {
 	return doc
 }
 
+// schemaText returns a schema without mistakes as JSON.
+func (o object) schemaText(n *yaml.Node) []byte {
+	if n == nil {
+		return []byte(`{"type":"object","additionalProperties":false}`)
+	}
+	return o.appendJSON(nil, n)
+}
+
 // count returns the number of nodes in n.
 func count(n *yaml.Node) int {
 	nodes := 1

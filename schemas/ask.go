@@ -16,6 +16,10 @@ const (
 	AskDecision   = "decision"   // reviewers: what became of a decision; Question.Seq
 	AskWork       = "work"       // executors: released intents that wait for a claim
 	AskReport     = "report"     // executors: what became of a report; Question.Seq
+	AskHistory    = "history"    // reviewers: their own decisions, the latest first
+	AskList       = "list"       // everyone but auditors: a page of what waits
+	AskCatalog    = "catalog"    // everyone but auditors: the actions, or one with its schema
+	AskCheck      = "check"      // agents: whether an intent would be well formed
 	AskIdentities = "identities" // admins: who is registered
 	AskGate       = "gate"       // admins: what the gate is in
 )
@@ -27,6 +31,10 @@ type Question struct {
 	// unique among what the asker may see.
 	Agent  Name     `json:"agent,omitzero"`
 	Intent IntentID `json:"intent,omitzero"`
+
+	// Action names one of the catalog, Params are what an agent would send.
+	Action Action         `json:"action,omitzero"`
+	Params jsontext.Value `json:"params,omitzero"`
 
 	// Queue narrows a page of holds. Limit is its size (at most 500, 50 if
 	// zero), After the cursor that the page before returned.
@@ -54,7 +62,11 @@ type Answer struct {
 	Records    []Copy      `json:"records,omitempty"`
 	Holds      *HoldPage   `json:"holds,omitempty"`
 	Hold       *Copy       `json:"hold,omitempty"`
+	Looking    []Name      `json:"looking,omitempty"` // other reviewers who were shown the hold lately
 	Ruling     *Ruling     `json:"ruling,omitempty"`
+	Decided    []Decided   `json:"decided,omitempty"`
+	Catalog    *Catalog    `json:"catalog,omitempty"`
+	Check      *Check      `json:"check,omitzero"`
 	Work       []Key       `json:"work,omitempty"`
 	Claim      *Claim      `json:"claim,omitempty"`
 	Identities []Identity  `json:"identities,omitempty"`
@@ -122,18 +134,19 @@ type HoldPage struct {
 	After string `json:"after,omitzero"`
 }
 
-// HoldLine is a hold in a list.
+// HoldLine is an intent that waits, in a list. Those that wait for an executor
+// have no queue, risk or votes.
 type HoldLine struct {
 	Agent    Name      `json:"agent"`
 	Intent   IntentID  `json:"intent"`
 	Action   Action    `json:"action"`
-	Queue    Name      `json:"queue"`
+	Queue    Name      `json:"queue,omitzero"`
 	State    State     `json:"state"`
 	Waiting  string    `json:"waiting,omitzero"`
 	Risk     int       `json:"risk"`
 	Votes    int       `json:"votes"`
 	Quorum   int       `json:"quorum"`
-	Digest   Digest    `json:"digest"`
+	Digest   Digest    `json:"digest,omitzero"`
 	Since    time.Time `json:"since"`
 	Deadline time.Time `json:"deadline,omitzero"`
 }
@@ -157,23 +170,45 @@ type Claim struct {
 	Grant      Copy `json:"grant"`
 }
 
-// GateStatus is what operators see of a running gate.
-type GateStatus struct {
-	Gateway    Name        `json:"gateway"`
-	Bundle     Digest      `json:"bundle,omitzero"`
-	Embedded   bool        `json:"embedded,omitzero"` // its broker is its own
-	Freezes    []Freeze    `json:"freezes,omitempty"`
-	Identities int         `json:"identities"`
-	Open       int         `json:"open"`
-	Released   int         `json:"released"` // and not claimed yet
-	Granted    int         `json:"granted"`  // and not reported yet
-	InDoubt    int         `json:"in_doubt"`
-	Health     []Condition `json:"health"`
+// Decided is a decision of the one who asks, and what became of it.
+type Decided struct {
+	Seq     uint64    `json:"seq"`
+	At      time.Time `json:"at"`
+	Agent   Name      `json:"agent"`
+	Intent  IntentID  `json:"intent"`
+	Queue   Name      `json:"queue"`
+	Verdict Verdict   `json:"verdict,omitzero"` // empty if it cannot be read
+	Reason  string    `json:"reason,omitzero"`
+	Digest  Digest    `json:"digest,omitzero"`
+
+	// Code says why the decision does not count; it is empty if it does, or was
+	// not handled yet.
+	Code Code `json:"code,omitzero"`
 }
 
-// Condition is one thing that a stage needs before it releases anything.
-type Condition struct {
-	Name    string `json:"name"`
-	Healthy bool   `json:"healthy"`
-	Detail  string `json:"detail,omitzero"`
+// Catalog is what may be proposed. Every agent may know it; it says nothing of
+// rules.
+type Catalog struct {
+	Bundle  Digest         `json:"bundle"`
+	Actions []CatalogEntry `json:"actions"`
+}
+
+// CatalogEntry is one action.
+type CatalogEntry struct {
+	Action     Action `json:"action"`
+	Title      string `json:"title,omitzero"`
+	Effect     string `json:"effect"` // read or write
+	Reversible bool   `json:"reversible,omitzero"`
+	Idempotent bool   `json:"idempotent,omitzero"`
+
+	// Params is the JSON Schema of the parameters. It is there if one action was
+	// asked for.
+	Params jsontext.Value `json:"params,omitzero"`
+}
+
+// Check says whether an intent would be well formed: whether the agent may propose
+// the action, and the parameters are as the catalog wants them. What the rules
+// would say is not asked, or agents could probe them.
+type Check struct {
+	Fault *Fault `json:"fault,omitempty"`
 }

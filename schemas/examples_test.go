@@ -128,7 +128,7 @@ func examples() map[string][]any {
 		"thaw":       {schemas.Thaw{By: "pat", Scope: schemas.Scope{System: "shop"}, Reason: "over", At: at}, schemas.Thaw{By: "pat", Scope: schemas.Scope{Action: refund}, At: at}},
 		"activation": {schemas.Activation{By: "pat", Bundle: digest("bundle"), Reason: "new limits", At: at}},
 		"stream":     {schemas.StreamMade{By: "provision", Stream: schemas.Intents, Created: noon, Configuration: digest("configuration"), At: at}},
-		"question":   {schemas.Question{Agent: bot, Intent: id, Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Nonce: "n"}, schemas.Question{}},
+		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Nonce: "n"}, schemas.Question{}},
 		"answer": {
 			schemas.Answer{Problem: schemas.ProblemOf(schemas.ErrNotFound)},
 			schemas.Answer{
@@ -143,10 +143,24 @@ func examples() map[string][]any {
 				}}, Total: 1, After: "x"},
 				Ruling: &schemas.Ruling{Counts: true, State: schemas.Parked, Code: schemas.CodeVoted, Detail: "d", Waiting: "frozen"},
 				Work:   []schemas.Key{in.Key()}, Claim: &schemas.Claim{Settlement: copied, Grant: copied},
+				Looking: []schemas.Name{"ben"},
+				Decided: []schemas.Decided{{
+					Seq: 3, At: at, Agent: bot, Intent: id, Queue: "money", Verdict: schemas.Deny, Reason: "no", Digest: in.Digest, Code: schemas.CodeVoted,
+				}},
+				Catalog: &schemas.Catalog{Bundle: digest("bundle"), Actions: []schemas.CatalogEntry{{
+					Action: refund, Title: "refund an order", Effect: "write", Reversible: true, Idempotent: true, Params: jsontext.Value(`{}`),
+				}}},
+				Check:      &schemas.Check{Fault: &schemas.Fault{Code: schemas.CodeInvalid, Detail: "/params: missing"}},
 				Identities: []schemas.Identity{ann}, Removed: []schemas.Name{"eve"},
 				Gate: &schemas.GateStatus{Embedded: true,
 					Gateway: gate, Bundle: digest("bundle"), Freezes: []schemas.Freeze{freeze}, Identities: 2, Open: 1, Released: 1, Granted: 1, InDoubt: 1,
-					Health: []schemas.Condition{{Name: "audit", Healthy: true, Detail: "lag 0"}},
+					Health: []schemas.Condition{{Name: "audit", Healthy: true, Detail: "lag 0"}}, Oldest: noon,
+					Queues: []schemas.Backlog{{Name: "money", Open: 1, Oldest: noon}}, Systems: []schemas.Backlog{{Name: "shop", Open: 1, Oldest: at}},
+					Broker: &schemas.BrokerStatus{
+						Stages:       []schemas.StageStatus{{Stage: schemas.RoleObserve, Stream: schemas.Intents, Waiting: 1, Taken: 2, Redelivered: 1}},
+						Streams:      []schemas.StreamStatus{{Stream: schemas.Intents, Records: 9, Bytes: 900, Behind: 1}},
+						AuditRecords: 8, AuditBytes: 800, AuditMaxBytes: 1 << 30, FreeBytes: 1 << 40,
+					},
 				},
 			},
 		},

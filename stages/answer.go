@@ -34,6 +34,11 @@ type Answer struct {
 
 	// Embedded says that the broker is the gate's own.
 	Embedded bool
+
+	// Broker says how the broker keeps up.
+	Broker func(ctx context.Context) (schemas.BrokerStatus, error)
+
+	looking looking
 }
 
 // Claim answers a claim on "claims.<executor>.<agent>.<intent>".
@@ -73,10 +78,18 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 		return a.ruling(ctx, asker, schemas.Outcomes, q)
 	case what == schemas.AskWork && asker.Role == schemas.RoleExecutor:
 		return schemas.Answer{Work: a.Execute.Index.Work(asker.Systems, largestWork)}, nil
+	case what == schemas.AskHistory && asker.Role == schemas.RoleReviewer:
+		return a.history(ctx, asker, q)
+	case what == schemas.AskList:
+		return a.list(asker, q)
+	case what == schemas.AskCatalog:
+		return a.catalog(ctx, q)
+	case what == schemas.AskCheck && asker.Role == schemas.RoleAgent:
+		return a.check(ctx, asker, q)
 	case what == schemas.AskIdentities && admin:
 		return a.identities(q), nil
 	case what == schemas.AskGate && admin:
-		return a.gate(), nil
+		return a.gate(ctx), nil
 	case what == schemas.AskShow:
 		return a.show(ctx, asker, q)
 	}
@@ -92,23 +105,6 @@ func (a *Answer) identities(q schemas.Question) schemas.Answer {
 	return schemas.Answer{Identities: present, Removed: removed}
 }
 
-func (a *Answer) gate() schemas.Answer {
-	counts := a.Execute.Index.Counts()
-	present, _ := a.Registry.All()
-	return schemas.Answer{Gate: &schemas.GateStatus{
-		Gateway:    a.Execute.Gateway,
-		Bundle:     a.Execute.Control.Active(),
-		Embedded:   a.Embedded,
-		Freezes:    a.Execute.Control.Freezes(),
-		Identities: len(present),
-		Open:       counts[schemas.Parked],
-		Released:   counts[schemas.Released],
-		Granted:    counts[schemas.Granted],
-		InDoubt:    counts[schemas.InDoubt],
-		Health:     a.Conditions(),
-	}}
-}
-
 func (a *Answer) holds(asker schemas.Identity, q schemas.Question) (schemas.Answer, error) {
 	queues := asker.Queues
 	if q.Queue != "" {
@@ -117,15 +113,19 @@ func (a *Answer) holds(asker schemas.Identity, q schemas.Question) (schemas.Answ
 		}
 		queues = []schemas.Name{q.Queue}
 	}
-	limit := q.Limit
-	if limit <= 0 {
-		limit = defaultPage
-	}
-	page, err := a.Execute.Index.Page(queues, min(limit, largestPage), q.After)
+	page, err := a.Execute.Index.Page(queues, pageSize(q), q.After)
 	if err != nil {
 		return schemas.Answer{}, err
 	}
 	return schemas.Answer{Holds: &page}, nil
+}
+
+// pageSize is how long a page may be.
+func pageSize(q schemas.Question) int {
+	if q.Limit <= 0 {
+		return defaultPage
+	}
+	return min(q.Limit, largestPage)
 }
 
 // hold returns the current record of a hold, whole: what a reviewer is shown, and
@@ -143,7 +143,7 @@ func (a *Answer) hold(ctx context.Context, asker schemas.Identity, q schemas.Que
 		return schemas.Answer{}, fmt.Errorf("%s: %w", k, schemas.ErrNotFound)
 	}
 	c := schemas.CopyOf(r)
-	return schemas.Answer{Hold: &c}, nil
+	return schemas.Answer{Hold: &c, Looking: a.looking.look(k, asker.Name, a.Execute.now())}, nil
 }
 
 // key returns the intent that a question is about. A bare id is completed if it

@@ -51,7 +51,9 @@ type Directory interface {
 // Policy is the active bundle, as a stage uses it. It may be used concurrently.
 type Policy interface {
 	Digest() schemas.Digest
+	Actions() []schemas.Action
 	Action(a schemas.Action) (rules.Action, bool)
+	Params(a schemas.Action) []byte
 	CheckParams(a schemas.Action, params []byte) error
 	Evaluate(ctx context.Context, at rules.Checkpoint, f rules.Facts) schemas.Opinion
 }

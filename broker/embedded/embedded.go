@@ -50,6 +50,7 @@ type Config struct {
 // Server is a running broker.
 type Server struct {
 	ns    *server.Server
+	dir   string
 	lock  *os.File
 	doors *doorman
 }
@@ -87,7 +88,7 @@ func start(cfg Config) (*Server, error) {
 		ns.Shutdown()
 		return nil, fmt.Errorf("starting the embedded broker: not ready within %s", readyWait)
 	}
-	return &Server{ns: ns, doors: doors}, nil
+	return &Server{ns: ns, dir: cfg.Dir, doors: doors}, nil
 }
 
 func (cfg Config) options() (*server.Options, error) {
@@ -117,6 +118,10 @@ func (s *Server) URL() string {
 	}
 	return s.ns.ClientURL()
 }
+
+// Free returns the room that is left for the data, in bytes; 0 if that is not
+// known.
+func (s *Server) Free() uint64 { return free(s.dir) }
 
 // Review looks again at everyone who is connected, and cuts off those who may no
 // longer be. A connection that is just being made may be missed, so call it again

@@ -69,14 +69,13 @@ go on until interrupted. With -o json a line is the whole record.`,
 const followAudit = 250 * time.Millisecond
 
 func printRecord(cmd *cobra.Command) func(schemas.Record) error {
-	asJSON := cmd.Flag("output").Value.String() == "json"
 	return func(r schemas.Record) error {
 		origin, err := broker.Origin(r)
 		if err != nil {
 			say(cmd.ErrOrStderr(), "holdpoint: AUDIT/%d: %s", r.Seq, err)
 			return nil
 		}
-		if asJSON {
+		if asJSON(cmd) {
 			return writeJSONLine(cmd.OutOrStdout(), struct {
 				Audit uint64 `json:"audit"`
 				schemas.Copy

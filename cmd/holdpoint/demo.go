@@ -356,7 +356,7 @@ func (s *story) freeze(ctx context.Context) error {
 	if err := operator.Freeze(ctx, scope, "strange refunds"); err != nil {
 		return err
 	}
-	if err := s.frozen(ctx, operator, 1); err != nil {
+	if err := operator.Frozen(ctx, scope, true); err != nil {
 		return err
 	}
 	t, _, err := s.propose(ctx, "crm.route_ticket", map[string]any{"ticket": 4712, "team": "legal"}, "")
@@ -368,19 +368,6 @@ func (s *story) freeze(ctx context.Context) error {
 		return err
 	}
 	return s.result(ctx, t)
-}
-
-// frozen waits until the gate says that it has as many freezes.
-func (s *story) frozen(ctx context.Context, o client.Operator, want int) error {
-	for {
-		status, err := o.Gate(ctx)
-		if err != nil || len(status.Freezes) == want {
-			return err
-		}
-		if err := sleep(ctx, time.Millisecond); err != nil {
-			return err
-		}
-	}
 }
 
 func (s *story) prove(ctx context.Context) error {

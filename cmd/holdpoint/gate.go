@@ -43,6 +43,10 @@ type gateConfig struct {
 	// Removed is called after an identity was removed. May be nil.
 	Removed func()
 
+	// Free returns the room that is left for the broker's data, in bytes. May be
+	// nil.
+	Free func() uint64
+
 	Layout  broker.Layout
 	Bounds  broker.Bounds
 	Limits  stages.Limits
@@ -338,8 +342,19 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 	g.work(ctx, group, log, schemas.Recommended, s.Recommendations())
 	g.work(ctx, group, log, schemas.Decisions, s.Decisions())
 	g.work(ctx, group, log, schemas.Outcomes, s.Reports())
-	a := &stages.Answer{Execute: s, Registry: g.names, Conditions: g.conditions, Embedded: g.Server.InProcess != nil}
+	a := &stages.Answer{
+		Execute: s, Registry: g.names, Conditions: g.conditions, Embedded: g.Server.InProcess != nil,
+		Broker: func(ctx context.Context) (schemas.BrokerStatus, error) { return g.brokerStatus(ctx, log) },
+	}
 	return g.startAnswer(ctx, group, a)
+}
+
+func (g *gate) brokerStatus(ctx context.Context, log *broker.Log) (schemas.BrokerStatus, error) {
+	status, err := log.Status(ctx)
+	if g.Free != nil {
+		status.FreeBytes = g.Free()
+	}
+	return status, err
 }
 
 // startAnswer returns when questions are answered.

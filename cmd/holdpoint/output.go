@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -22,10 +23,12 @@ func output(cmd *cobra.Command, answer any, text func(io.Writer) error) error {
 	switch format {
 	case "json":
 		return writeJSON(cmd.OutOrStdout(), answer)
+	case "yaml":
+		return writeYAML(cmd.OutOrStdout(), answer)
 	case "table":
 		return text(cmd.OutOrStdout())
 	default:
-		return usage("--output %q: want table or json", format)
+		return usage("--output %q: want table, json or yaml", format)
 	}
 }
 
@@ -50,6 +53,39 @@ func writeJSONWith(w io.Writer, answer any, options ...jsontext.Options) error {
 	}
 	_, err = fmt.Fprintf(w, "%s\n", visibleJSON(v))
 	return err
+}
+
+// writeYAML writes what writeJSON writes, as YAML.
+func writeYAML(w io.Writer, answer any) error {
+	b, err := schemas.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("writing YAML: %w", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		return fmt.Errorf("writing YAML: %w", err)
+	}
+	unfold(&doc)
+	text, err := yaml.Marshal(&doc)
+	if err != nil {
+		return fmt.Errorf("writing YAML: %w", err)
+	}
+	_, err = w.Write(visibleYAML(text))
+	return err
+}
+
+// unfold gives a document that was JSON the look of YAML. Text that does not show
+// as itself is quoted, so that it can be written with escapes.
+func unfold(n *yaml.Node) {
+	switch {
+	case n.Kind != yaml.ScalarNode && len(n.Content) > 0:
+		n.Style = 0
+	case n.Kind == yaml.ScalarNode && plain(n.Value):
+		n.Style = 0
+	}
+	for _, child := range n.Content {
+		unfold(child)
+	}
 }
 
 // table writes rows under a heading, in columns. Cells may be anything that

@@ -96,6 +96,22 @@ func visibleJSON(b []byte) []byte {
 	return out
 }
 
+// visibleYAML does the same for YAML, whose escapes are of another form.
+func visibleYAML(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for _, r := range string(b) {
+		switch {
+		case r == '\n' || shows(r):
+			out = utf8.AppendRune(out, r)
+		case r < 0x10000:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			out = fmt.Appendf(out, `\U%08x`, r)
+		}
+	}
+	return out
+}
+
 func utf16Units(r rune) []uint16 {
 	if r < 0x10000 {
 		return []uint16{uint16(r)}

@@ -40,7 +40,7 @@ but 0, skips the intent: it stays parked.`,
 	connectionFlags(cmd)
 	o.add(cmd)
 	cmd.AddCommand(reviewListCommand(), reviewShowCommand(), reviewWatchCommand(),
-		reviewDecideCommand("approve", schemas.Approve), reviewDecideCommand("deny", schemas.Deny), reviewResolveCommand())
+		reviewDecideCommand("approve", schemas.Approve), reviewDecideCommand("deny", schemas.Deny), reviewResolveCommand(), reviewHistoryCommand())
 	return cmd
 }
 
@@ -88,9 +88,7 @@ func printHolds(cmd *cobra.Command, w io.Writer, page schemas.HoldPage) error {
 	if err := table(w, "INTENT ACTION STATE RISK VOTES QUEUE SINCE LEFT SEEN", rows); err != nil {
 		return err
 	}
-	if page.After != "" {
-		say(cmd.ErrOrStderr(), "holdpoint: %d of %d; for more: --after %s", len(page.Holds), page.Total, page.After)
-	}
+	morePages(cmd, page)
 	return nil
 }
 
@@ -119,6 +117,7 @@ func reviewShowCommand() *cobra.Command {
 		},
 	}
 	connectionFlags(cmd)
+	cmd.ValidArgsFunction = completeHolds
 	return cmd
 }
 
@@ -158,6 +157,7 @@ nothing else. A denial needs a reason.`,
 		},
 	}
 	connectionFlags(cmd)
+	cmd.ValidArgsFunction = completeHolds
 	cmd.Flags().StringVar(&seen, "seen", "", "beginning of the `digest` you were shown")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	_ = cmd.MarkFlagRequired("seen")
@@ -186,6 +186,7 @@ was performed: it was done, it was not done, or it is to be tried again.`,
 		},
 	}
 	connectionFlags(cmd)
+	cmd.ValidArgsFunction = completeHolds
 	f := cmd.Flags()
 	f.StringVar(&seen, "seen", "", "beginning of the `digest` you were shown")
 	f.StringVar(&reason, "reason", "", "how you know, for the record")

@@ -31,6 +31,9 @@ func printHold(w io.Writer, h client.Held) error {
 	if h.Doubt != nil {
 		line("in doubt", "%s took it at %s and never reported", string(h.Doubt.Executor), h.Doubt.Since.Local().Format(time.DateTime))
 	}
+	if len(h.Looking) > 0 {
+		line("looking", "%s too, in the last minutes", strings.Join(names(h.Looking), ", "))
+	}
 	printParams(w, in.Params)
 	printWhy(w, h.Hold)
 	printProse(w, in)

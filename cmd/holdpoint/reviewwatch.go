@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -16,39 +17,68 @@ import (
 )
 
 func reviewWatchCommand() *cobra.Command {
+	var notify string
+	var pass []string
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Watch your queues; on a terminal, decide on each parked intent in turn",
 		Long: `Watch your queues until interrupted. On a terminal each parked intent is shown
 whole and offered in turn: approve, deny, skip or quit. Otherwise each is one
-line, with -o json one line of JSON.`,
-		Example: "  holdpoint review watch --key ann.key",
-		Args:    takes(),
+line, with -o json one line of JSON.
+
+With --notify, a program is started for each as it is parked, with the line as
+JSON on standard input, no shell and a clean environment: to ring a bell, or post
+to a chat. What it does changes nothing.`,
+		Example: `  holdpoint review watch --key ann.key
+  holdpoint review watch --notify ./tell-the-team --pass CHAT_TOKEN --key ann.key`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			reviewer, queues, err := dialReviewer(cmd)
 			if err != nil {
 				return err
 			}
 			defer reviewer.Close()
-			return quiet(reviewer.Watch(cmd.Context(), queues, watcher(cmd, reviewer)))
+			watch := watcher(cmd, reviewer)
+			if notify != "" {
+				watch = notifying(cmd, program{path: notify, pass: pass}, watch)
+			}
+			return quiet(reviewer.Watch(cmd.Context(), queues, watch))
 		},
 	}
 	connectionFlags(cmd)
+	cmd.Flags().StringVar(&notify, "notify", "", "`program` to start for each hold")
+	cmd.Flags().StringSliceVar(&pass, "pass", nil, "environment variables that the program gets")
 	return cmd
+}
+
+// notifyWithin is how long the program of --notify may take.
+const notifyWithin = 10 * time.Second
+
+// notifying starts a program for each hold, then does what watch does.
+func notifying(cmd *cobra.Command, p program, watch func(schemas.HoldLine) error) func(schemas.HoldLine) error {
+	return func(h schemas.HoldLine) error {
+		input, err := schemas.Marshal(h)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), notifyWithin)
+		defer cancel()
+		switch o, err := p.run(ctx, input); {
+		case err != nil:
+			say(cmd.ErrOrStderr(), "holdpoint: --notify: %s", err)
+		case o.killed || o.code != 0:
+			say(cmd.ErrOrStderr(), "holdpoint: --notify: %s failed: %s", p.path, o.complaint)
+		}
+		return watch(h)
+	}
 }
 
 // watcher returns what is done with each hold: on a terminal it is offered, else
 // printed.
 func watcher(cmd *cobra.Command, r client.Reviewer) func(schemas.HoldLine) error {
-	if cmd.Flag("output").Value.String() == "json" {
-		return func(h schemas.HoldLine) error { return writeJSONLine(cmd.OutOrStdout(), h) }
-	}
 	stdin, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(stdin.Fd())) {
-		return func(h schemas.HoldLine) error {
-			say(cmd.OutOrStdout(), "%s %s/%s %s risk %d seen %s", string(h.State), string(h.Agent), string(h.Intent), string(h.Action), h.Risk, h.Digest.Short())
-			return nil
-		}
+	if !ok || !term.IsTerminal(int(stdin.Fd())) || asJSON(cmd) {
+		return holdLine(cmd)
 	}
 	o := &offer{reviewer: r, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), lines: readLines(cmd.Context(), stdin)}
 	return func(h schemas.HoldLine) error { return o.make(cmd.Context(), h) }

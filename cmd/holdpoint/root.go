@@ -71,12 +71,13 @@ func rootCommand() *cobra.Command {
 	f.String("config", "", "YAML `file` with settings, by the names of flags")
 	f.String("log-level", "warn", "what to log: debug, info, warn or error; serve logs info")
 	f.String("log-format", "json", "how to log: json or console")
-	f.StringP("output", "o", "table", "how to write the answer: table or json")
+	f.StringP("output", "o", "table", "how to write the answer: table, json or yaml")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd) }
 	root.AddCommand(
 		serveCommand(), provisionCommand(), identityCommand(),
 		submitCommand(), reviewCommand(), executeCommand(),
-		showCommand(), auditCommand(), freezeCommand(), thawCommand(), demoCommand(),
+		listCommand(), watchCommand(), showCommand(), catalogCommand(),
+		auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), demoCommand(),
 		versionCommand(),
 	)
 	return root

@@ -212,7 +212,7 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 		defer cancel()
 		err = errors.Join(err, server.Stop(stopping))
 	}()
-	cfg.Server, cfg.Removed = server.Connection(), server.Review
+	cfg.Server, cfg.Removed, cfg.Free = server.Connection(), server.Review, server.Free
 	if err := os.WriteFile(addressPath(o.data), []byte(server.URL()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing the address: %w", err)
 	}

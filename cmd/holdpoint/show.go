@@ -43,6 +43,7 @@ ID is AGENT/ID, or an id alone if it is unique among what waits.`,
 		},
 	}
 	connectionFlags(cmd)
+	cmd.ValidArgsFunction = completeIntents
 	return cmd
 }
 
@@ -164,7 +165,7 @@ func chapter(r schemas.Record) (string, []string) {
 	case schemas.Rejected:
 		return decoded(r, "rejected", &schemas.Rejection{}, rejectedChapter)
 	}
-	return strings.ToLower(string(r.Stream)), []string{r.Subject}
+	return controlChapter(r)
 }
 
 // decoded tells a record, or that it cannot be read.
@@ -173,6 +174,34 @@ func decoded[C schemas.Content](r schemas.Record, word string, c C, tell func(C)
 		return word, []string{err.Error()}
 	}
 	return word, tell(c)
+}
+
+// controlChapter tells what an operator did.
+func controlChapter(r schemas.Record) (string, []string) {
+	s, _ := schemas.ParseSubject(r.Subject)
+	switch s.About {
+	case "freeze":
+		return decoded(r, "freeze", &schemas.Freeze{}, func(f *schemas.Freeze) []string {
+			return []string{fmt.Sprintf("of %s by %s: %s", f.Scope, f.By, f.Reason)}
+		})
+	case "thaw":
+		return decoded(r, "thaw", &schemas.Thaw{}, func(t *schemas.Thaw) []string {
+			return []string{fmt.Sprintf("of %s by %s: %s", t.Scope, t.By, t.Reason)}
+		})
+	case "bundle":
+		return decoded(r, "policy", &schemas.Activation{}, func(a *schemas.Activation) []string {
+			return []string{fmt.Sprintf("bundle %s activated by %s: %s", a.Bundle.Short(), a.By, a.Reason)}
+		})
+	case "identity":
+		return decoded(r, "identity", &schemas.Identity{}, func(id *schemas.Identity) []string {
+			return []string{fmt.Sprintf("%s added by %s as %s", id.Name, id.By, article(id.Role))}
+		})
+	case "removal":
+		return decoded(r, "removal", &schemas.Removal{}, func(m *schemas.Removal) []string {
+			return []string{fmt.Sprintf("of %s by %s: %s", m.Name, m.By, m.Reason)}
+		})
+	}
+	return strings.ToLower(string(r.Stream)), []string{r.Subject}
 }
 
 func proposedChapter(r schemas.Record) (string, []string) {

@@ -25,7 +25,7 @@ type submitOptions struct {
 	params, reason, goal, session, id string
 	param                             []string
 	expiresIn, timeout                time.Duration
-	wait                              bool
+	wait, dryRun                      bool
 }
 
 func submitCommand() *cobra.Command {
@@ -40,10 +40,15 @@ Parameters are an object, from a file (--params FILE, or - for standard input)
 or one by one (--param NAME=VALUE). A value that reads as JSON is taken as JSON,
 any other as text; quote a number that is text: --param order='"17"'.
 
+With --dry-run, nothing is proposed: the gate says whether the action exists, you
+may propose it, and the parameters are as the catalog wants them. It does not say
+what the rules would say.
+
 Exit codes: 0 done or on its way, 1 failed, 3 refused, 4 still waiting when the
 time was over, 5 expired, withdrawn or lapsed.`,
 		Example: `  holdpoint submit shop.refund --key billing.key --param order=A-17 --param amount=20
-  holdpoint submit shop.refund --key billing.key --params refund.json --wait`,
+  holdpoint submit shop.refund --key billing.key --params refund.json --wait
+  holdpoint submit shop.refund --key billing.key --params refund.json --dry-run`,
 		Args: takes("ACTION"),
 		RunE: func(cmd *cobra.Command, args []string) error { return submit(cmd, o, args[0]) },
 	}
@@ -57,6 +62,9 @@ time was over, 5 expired, withdrawn or lapsed.`,
 	f.StringVar(&o.id, "id", "", "ULID of the intent, to submit the same one again safely; a fresh one if empty")
 	f.DurationVar(&o.expiresIn, "expires-in", 0, "how long the intent may wait; 72h if 0")
 	f.BoolVar(&o.wait, "wait", false, "wait for the end")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only check that the intent is well formed; propose nothing")
+	cmd.MarkFlagsMutuallyExclusive("wait", "dry-run")
+	cmd.ValidArgsFunction = completeActions
 	f.DurationVar(&o.timeout, "timeout", 0, "with --wait, how long; for ever if 0")
 	return cmd
 }
@@ -81,6 +89,9 @@ func submit(cmd *cobra.Command, o submitOptions, action string) error {
 	}
 	defer conn.Close()
 	agent := client.Agent{Conn: conn}
+	if o.dryRun {
+		return dryRun(cmd, agent, p)
+	}
 	ticket, err := agent.Submit(cmd.Context(), p)
 	if errors.Is(err, schemas.ErrDenied) {
 		return hint(err, "%s is not registered for %s", string(conn.Name()), action)
@@ -92,6 +103,22 @@ func submit(cmd *cobra.Command, o submitOptions, action string) error {
 		return awaitEnd(cmd, agent, ticket, o.timeout)
 	}
 	return awaitWord(cmd, agent, ticket)
+}
+
+// dryRun says whether a proposal is well formed.
+func dryRun(cmd *cobra.Command, agent client.Agent, p client.Proposal) error {
+	var fault *schemas.Fault
+	err := agent.Check(cmd.Context(), p)
+	if errors.As(err, &fault) {
+		return hint(ended{err, exitRefused}, "see \"holdpoint catalog show %s\"", p.Action)
+	}
+	if err != nil {
+		return err
+	}
+	return output(cmd, schemas.Check{}, func(w io.Writer) error {
+		say(w, "well formed")
+		return nil
+	})
 }
 
 // read returns the parameters as JSON.

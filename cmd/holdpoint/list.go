@@ -1,0 +1,67 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+func listCommand() *cobra.Command {
+	var agent, after string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List what waits: for reviewers, an executor, or a report",
+		Long: `List what waits, the oldest first, as far as you may know of it: an agent its own
+intents, a reviewer those in the queues, an executor those on the systems, an
+admin all of them. What is over is in the audit: see "holdpoint audit tail".`,
+		Example: `  holdpoint list --key billing.key
+  holdpoint list --agent billing -o json`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conn, _, err := dial(cmd, append(adminRoles(), schemas.RoleAgent, schemas.RoleReviewer, schemas.RoleExecutor)...)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			page, err := conn.List(cmd.Context(), schemas.Name(agent), limit, after)
+			if err != nil {
+				return err
+			}
+			return output(cmd, page, func(w io.Writer) error { return printWaiting(cmd, w, page) })
+		},
+	}
+	connectionFlags(cmd)
+	cmd.Flags().StringVar(&agent, "agent", "", "an admin: intents of one agent")
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	cmd.Flags().StringVar(&after, "after", "", "cursor that the list before ended with")
+	return cmd
+}
+
+func printWaiting(cmd *cobra.Command, w io.Writer, page schemas.HoldPage) error {
+	rows := make([][]string, len(page.Holds))
+	for i, h := range page.Holds {
+		rows[i] = []string{string(h.Agent) + "/" + string(h.Intent), string(h.Action), string(h.State), dash(string(h.Queue)), ago(h.Since), left(h.Deadline)}
+	}
+	if err := table(w, "INTENT ACTION STATE QUEUE SINCE LEFT", rows); err != nil {
+		return err
+	}
+	morePages(cmd, page)
+	return nil
+}
+
+// morePages says how to see the next page, if there is one.
+func morePages(cmd *cobra.Command, page schemas.HoldPage) {
+	if page.After != "" {
+		say(cmd.ErrOrStderr(), "holdpoint: %d of %d; for more: --after %s", len(page.Holds), page.Total, page.After)
+	}
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,69 @@
+package schemas
+
+import "time"
+
+// GateStatus is what operators see of a running gate.
+type GateStatus struct {
+	Gateway    Name        `json:"gateway"`
+	Bundle     Digest      `json:"bundle,omitzero"`
+	Embedded   bool        `json:"embedded,omitzero"` // its broker is its own
+	Freezes    []Freeze    `json:"freezes,omitempty"`
+	Identities int         `json:"identities"`
+	Open       int         `json:"open"`
+	Oldest     time.Time   `json:"oldest,omitzero"` // of those, when it was proposed
+	Released   int         `json:"released"`        // and not claimed yet
+	Granted    int         `json:"granted"`         // and not reported yet
+	InDoubt    int         `json:"in_doubt"`
+	Health     []Condition `json:"health"`
+
+	Queues  []Backlog     `json:"queues,omitempty"`  // what waits for reviewers
+	Systems []Backlog     `json:"systems,omitempty"` // what waits for executors
+	Broker  *BrokerStatus `json:"broker,omitempty"`  // nothing if it does not answer
+}
+
+// Backlog is what waits in one queue, or for one system.
+type Backlog struct {
+	Name   string    `json:"name"`
+	Open   int       `json:"open"`
+	Oldest time.Time `json:"oldest"` // when the oldest was proposed, or released
+}
+
+// BrokerStatus is how the broker keeps up.
+type BrokerStatus struct {
+	Stages  []StageStatus  `json:"stages"`
+	Streams []StreamStatus `json:"streams"`
+
+	// AuditBytes is the size of AUDIT, AuditMaxBytes what it may grow to, 0
+	// meaning no limit.
+	AuditRecords  uint64 `json:"audit_records"`
+	AuditBytes    uint64 `json:"audit_bytes"`
+	AuditMaxBytes int64  `json:"audit_max_bytes,omitzero"`
+
+	// FreeBytes is the room that is left where the broker keeps its data; 0 if
+	// that is not known.
+	FreeBytes uint64 `json:"free_bytes,omitzero"`
+}
+
+// StageStatus is the work of one stage on one stream.
+type StageStatus struct {
+	Stage       Role   `json:"stage"`
+	Stream      Stream `json:"stream"`
+	Waiting     uint64 `json:"waiting"`     // messages that nobody took yet
+	Taken       int    `json:"taken"`       // … that are being handled
+	Redelivered int    `json:"redelivered"` // … of those, for another time
+}
+
+// StreamStatus is the size of a stream, and how far AUDIT is behind it.
+type StreamStatus struct {
+	Stream  Stream `json:"stream"`
+	Records uint64 `json:"records"`
+	Bytes   uint64 `json:"bytes"`
+	Behind  uint64 `json:"behind"` // records that AUDIT has not copied yet
+}
+
+// Condition is one thing that a stage needs before it releases anything.
+type Condition struct {
+	Name    string `json:"name"`
+	Healthy bool   `json:"healthy"`
+	Detail  string `json:"detail,omitzero"`
+}
