@@ -17,6 +17,10 @@ const (
 	// forgetEach is after how many records the index forgets, while it is loaded
 	// in the order of time and has no need to remember what ended.
 	forgetEach = 10_000
+
+	// forgetIndex is how often the index forgets where no timers make it. It is
+	// much longer than records take to arrive.
+	forgetIndex = 30 * time.Second
 )
 
 // loadIndex folds the streams into the index, and returns what keeps it up to

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -73,11 +75,34 @@ func (g *gate) registerAdmins(ctx context.Context) error {
 	return nil
 }
 
-// trim removes, every hour, what is older than records are kept.
-func (g *gate) trim(ctx context.Context, log *broker.Log) error {
+// startTrim lets old records be removed. The index says which of them an open
+// intent still needs; where execute does not keep one, provision does.
+func (g *gate) startTrim(ctx context.Context, group *errgroup.Group, log *broker.Log) error {
 	if g.Keep <= 0 {
 		return nil
 	}
+	if !g.has(schemas.RoleExecute) {
+		follow, err := g.loadIndex(ctx, log)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return follow(ctx) })
+		group.Go(func() error { return g.forget(ctx) })
+	}
+	group.Go(func() error { return g.trim(ctx, log) })
+	return nil
+}
+
+// forget lets the index forget, where no timers do.
+func (g *gate) forget(ctx context.Context) error {
+	for sleep(ctx, forgetIndex) == nil {
+		g.index.Forget()
+	}
+	return nil
+}
+
+// trim removes, every hour, what is older than records are kept.
+func (g *gate) trim(ctx context.Context, log *broker.Log) error {
 	for {
 		if err := sleep(ctx, trimEvery); err != nil {
 			return nil
