@@ -88,6 +88,8 @@ func (v *Verifier) takeControl(at place, s schemas.Subject, r schemas.Record) {
 		v.thaw(at, r)
 	case "bundle":
 		v.read(at, r, &schemas.Activation{})
+	case "shadow":
+		v.read(at, r, &schemas.Shadow{})
 	case "stream":
 		v.read(at, r, &schemas.StreamMade{})
 	}

@@ -107,6 +107,25 @@ func (c *Conn) Catalog(ctx context.Context, a schemas.Action) (schemas.Catalog, 
 	return *answer.Catalog, nil
 }
 
+// Bundle returns the archive of the bundle with that digest, in the form in which
+// it was activated. The caller must compute the digest of what it gets.
+func (c *Conn) Bundle(ctx context.Context, digest schemas.Digest) ([]byte, error) {
+	var archive []byte
+	for {
+		answer, err := c.broker.Ask(ctx, c.key.Name, schemas.AskBundle, schemas.Question{Bundle: digest, Offset: len(archive)})
+		if err != nil {
+			return nil, fmt.Errorf("reading bundle %s: %w", digest.Short(), err)
+		}
+		p := answer.Bundle
+		if p == nil || p.Offset != len(archive) || len(p.Data) == 0 && len(archive) < p.Size {
+			return nil, fmt.Errorf("reading bundle %s: %w: not the piece that was asked for", digest.Short(), schemas.ErrUnavailable)
+		}
+		if archive = append(archive, p.Data...); len(archive) >= p.Size {
+			return archive, nil
+		}
+	}
+}
+
 // Publish sends a message that the caller made, to a subject that this identity
 // may publish to, and returns when the broker keeps it.
 func (c *Conn) Publish(ctx context.Context, d schemas.Draft) error {

@@ -45,13 +45,57 @@ func (o Operator) Frozen(ctx context.Context, s schemas.Scope, want bool) error 
 	}
 }
 
-// Activate stores a bundle and makes it the active one on all stages.
-func (o Operator) Activate(ctx context.Context, digest schemas.Digest, archive []byte, reason string) error {
+// Activate stores a bundle and makes it the active one on all stages, or votes for
+// that, where the bundle before asks for several policy-admins. The bundle that
+// follows on it needs quorum of them; 0 means one. It returns what came of it, as
+// soon as a gate has read it.
+func (o Operator) Activate(ctx context.Context, digest schemas.Digest, archive []byte, quorum int, reason string) (schemas.Activated, error) {
+	op := "activating bundle " + digest.Short()
 	if err := o.broker.PutBundle(ctx, digest, archive); err != nil {
-		return err
+		return schemas.Activated{}, err
 	}
-	_, err := o.control(ctx, schemas.Activation{By: o.Name(), Bundle: digest, Reason: reason, At: time.Now().UTC()})
+	sent, err := o.control(ctx, schemas.Activation{By: o.Name(), Bundle: digest, Quorum: quorum, Reason: reason, At: time.Now().UTC()})
+	if err != nil {
+		return schemas.Activated{}, fmt.Errorf("%s: %w", op, err)
+	}
+	for {
+		policies, err := o.Policies(ctx)
+		if err != nil {
+			return schemas.Activated{}, fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+		}
+		for _, a := range policies.Past {
+			if a.Seq == sent.Seq {
+				return a, nil
+			}
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return schemas.Activated{}, fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+		}
+	}
+}
+
+// Shadow stores a bundle and lets it be evaluated beside the active one; with an
+// empty digest it ends that.
+func (o Operator) Shadow(ctx context.Context, digest schemas.Digest, archive []byte, reason string) error {
+	if digest != "" {
+		if err := o.broker.PutBundle(ctx, digest, archive); err != nil {
+			return err
+		}
+	}
+	_, err := o.control(ctx, schemas.Shadow{By: o.Name(), Bundle: digest, Reason: reason, At: time.Now().UTC()})
 	return err
+}
+
+// Policies returns which bundle is active, and how it came to that.
+func (o Operator) Policies(ctx context.Context) (schemas.Policies, error) {
+	answer, err := o.broker.Ask(ctx, o.Name(), schemas.AskPolicies, schemas.Question{})
+	if err != nil {
+		return schemas.Policies{}, err
+	}
+	if answer.Policies == nil {
+		return schemas.Policies{}, fmt.Errorf("asking for the policies: %w: empty answer", schemas.ErrUnavailable)
+	}
+	return *answer.Policies, nil
 }
 
 // Add registers an identity, and returns when it may connect to a gate whose
@@ -159,7 +203,8 @@ func (a Auditor) Tail(agent schemas.Name, from uint64) *broker.Tail {
 // there is none.
 func (a Auditor) Last(ctx context.Context) (uint64, error) { return a.broker.AuditLast(ctx) }
 
-// Kind returns a reading of the records of one kind, such as "released".
-func (a Auditor) Kind(kind string) *broker.Tail {
-	return a.broker.AuditTail("audit."+kind+".*", 1)
+// Kind returns a reading of the records of one kind, such as "released", from
+// sequence from on.
+func (a Auditor) Kind(kind string, from uint64) *broker.Tail {
+	return a.broker.AuditTail("audit."+kind+".*", from)
 }

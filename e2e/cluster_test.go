@@ -59,7 +59,8 @@ func (s *servers) activate(dir string) {
 	bundle, err := rules.Load(os.DirFS(dir))
 	must(s.t, err)
 	conn := s.dial("policy-admin")
-	must(s.t, client.Operator{Conn: conn}.Activate(s.t.Context(), bundle.Digest(), bundle.Archive(), "test"))
+	_, err = client.Operator{Conn: conn}.Activate(s.t.Context(), bundle.Digest(), bundle.Archive(), 0, "test")
+	must(s.t, err)
 }
 
 func (s *servers) dial(admin string) *client.Conn {

@@ -20,6 +20,8 @@ const (
 	AskList       = "list"       // everyone but auditors: a page of what waits
 	AskCatalog    = "catalog"    // everyone but auditors: the actions, or one with its schema
 	AskCheck      = "check"      // agents: whether an intent would be well formed
+	AskPolicies   = "policies"   // admins: which bundles were active, and which is
+	AskBundle     = "bundle"     // admins and reviewers: a piece of a bundle
 	AskIdentities = "identities" // admins: who is registered
 	AskGate       = "gate"       // admins: what the gate is in
 )
@@ -48,6 +50,11 @@ type Question struct {
 	// Name narrows the identities to one.
 	Name Name `json:"name,omitzero"`
 
+	// Bundle is the digest of a bundle, Offset where the piece of its archive that
+	// is asked for begins.
+	Bundle Digest `json:"bundle,omitzero"`
+	Offset int    `json:"offset,omitzero"`
+
 	// Nonce makes a claim that may be repeated: up to 64 characters that nobody
 	// else knows.
 	Nonce string `json:"nonce,omitzero"`
@@ -69,6 +76,8 @@ type Answer struct {
 	Check      *Check      `json:"check,omitzero"`
 	Work       []Key       `json:"work,omitempty"`
 	Claim      *Claim      `json:"claim,omitempty"`
+	Policies   *Policies   `json:"policies,omitempty"`
+	Bundle     *Piece      `json:"bundle,omitempty"`
 	Identities []Identity  `json:"identities,omitempty"`
 	Removed    []Name      `json:"removed,omitempty"`
 	Gate       *GateStatus `json:"gate,omitempty"`

@@ -92,12 +92,18 @@ func (t Thaw) Subject() string {
 
 func (Thaw) Type() string { return "control.thaw.v1" }
 
-// Activation makes a bundle the one that rules are taken from.
+// Activation makes a bundle the one that rules are taken from, if as many
+// policy-admins want it as the bundle before asks for; see [Activations].
 type Activation struct {
-	By     Name      `json:"by"`
-	Bundle Digest    `json:"bundle"`
-	Reason string    `json:"reason,omitzero"`
-	At     time.Time `json:"at"`
+	By     Name   `json:"by"`
+	Bundle Digest `json:"bundle"`
+	Reason string `json:"reason,omitzero"`
+
+	// Quorum is how many policy-admins, each another person, must activate the
+	// bundle that follows on this one. 0 means 1.
+	Quorum int `json:"quorum,omitzero"`
+
+	At time.Time `json:"at"`
 }
 
 func (a Activation) Subject() string {
@@ -105,6 +111,21 @@ func (a Activation) Subject() string {
 }
 
 func (Activation) Type() string { return "control.bundle.v1" }
+
+// Shadow lets a bundle be evaluated beside the active one. What it would have
+// said otherwise is recorded, and has no effect. An empty digest ends it.
+type Shadow struct {
+	By     Name      `json:"by"`
+	Bundle Digest    `json:"bundle,omitzero"`
+	Reason string    `json:"reason,omitzero"`
+	At     time.Time `json:"at"`
+}
+
+func (s Shadow) Subject() string {
+	return Subject{Kind: "control", Writer: s.By, About: "shadow", Record: "active"}.String()
+}
+
+func (Shadow) Type() string { return "control.shadow.v1" }
 
 // StreamMade is provision's word on a stream: when it was created, and the
 // digest of its configuration. A stage that finds another stops.
@@ -132,7 +153,7 @@ func (StreamMade) Type() string { return "control.stream.v1" }
 func MayWrite(role Role, about string) bool {
 	switch role {
 	case RolePolicyAdmin:
-		return about == "bundle" || about == "freeze" || about == "thaw"
+		return about == "bundle" || about == "freeze" || about == "shadow" || about == "thaw"
 	case RoleIdentityAdmin:
 		return about == "identity" || about == "removal"
 	case RoleProvision:
@@ -144,7 +165,7 @@ func MayWrite(role Role, about string) bool {
 // Abouts returns what an identity of role may write control records about.
 func Abouts(role Role) []string {
 	var may []string
-	for _, about := range []string{"bundle", "freeze", "identity", "removal", "stream", "thaw"} {
+	for _, about := range []string{"bundle", "freeze", "identity", "removal", "shadow", "stream", "thaw"} {
 		if MayWrite(role, about) {
 			may = append(may, about)
 		}

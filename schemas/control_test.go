@@ -60,7 +60,7 @@ func TestScopeSubjects(t *testing.T) {
 func TestMayWrite(t *testing.T) {
 	t.Parallel()
 	want := map[schemas.Role][]string{
-		schemas.RolePolicyAdmin:   {"bundle", "freeze", "thaw"},
+		schemas.RolePolicyAdmin:   {"bundle", "freeze", "shadow", "thaw"},
 		schemas.RoleIdentityAdmin: {"identity", "removal"},
 		schemas.RoleProvision:     {"identity", "stream"},
 	}

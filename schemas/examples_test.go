@@ -90,7 +90,7 @@ func examples() map[string][]any {
 			Rate:     3, Opinion: opinion(), Bundle: digest("bundle"), At: at, Trail: trail,
 		}},
 		"recommendation": {
-			schemas.Recommendation{Intent: in, Fault: fault, Opinion: opinion(), Queue: "money", Bundle: digest("bundle"), At: at, Trail: trail},
+			schemas.Recommendation{Intent: in, Fault: fault, Opinion: opinion(), Shadow: &schemas.ShadowOpinion{Bundle: digest("next"), Outcome: schemas.Refuse, Rules: []string{"big"}}, Queue: "money", Bundle: digest("bundle"), At: at, Trail: trail},
 			schemas.Recommendation{
 				Intent: in, Opinion: schemas.Opinion{Outcome: schemas.Refuse, Matched: []schemas.Match{{Rule: "never", Outcome: schemas.Refuse}}},
 				At: at, Trail: trail,
@@ -126,9 +126,10 @@ func examples() map[string][]any {
 		"removal":    {schemas.Removal{By: "ida", Name: "ann", Reason: "left", At: at}},
 		"freeze":     {freeze, schemas.Freeze{By: "pat", Scope: schemas.Scope{Agent: bot}, Reason: "odd", At: at}},
 		"thaw":       {schemas.Thaw{By: "pat", Scope: schemas.Scope{System: "shop"}, Reason: "over", At: at}, schemas.Thaw{By: "pat", Scope: schemas.Scope{Action: refund}, At: at}},
-		"activation": {schemas.Activation{By: "pat", Bundle: digest("bundle"), Reason: "new limits", At: at}},
+		"activation": {schemas.Activation{By: "pat", Bundle: digest("bundle"), Reason: "new limits", Quorum: 2, At: at}},
+		"shadow":     {schemas.Shadow{By: "pat", Bundle: digest("bundle"), Reason: "try it", At: at}, schemas.Shadow{By: "pat", At: at}},
 		"stream":     {schemas.StreamMade{By: "provision", Stream: schemas.Intents, Created: noon, Configuration: digest("configuration"), At: at}},
-		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Nonce: "n"}, schemas.Question{}},
+		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Bundle: digest("bundle"), Offset: 4, Nonce: "n"}, schemas.Question{}},
 		"answer": {
 			schemas.Answer{Problem: schemas.ProblemOf(schemas.ErrNotFound)},
 			schemas.Answer{
@@ -150,7 +151,14 @@ func examples() map[string][]any {
 				Catalog: &schemas.Catalog{Bundle: digest("bundle"), Actions: []schemas.CatalogEntry{{
 					Action: refund, Title: "refund an order", Effect: "write", Reversible: true, Idempotent: true, Params: jsontext.Value(`{}`),
 				}}},
-				Check:      &schemas.Check{Fault: &schemas.Fault{Code: schemas.CodeInvalid, Detail: "/params: missing"}},
+				Check: &schemas.Check{Fault: &schemas.Fault{Code: schemas.CodeInvalid, Detail: "/params: missing"}},
+				Policies: &schemas.Policies{
+					Active: digest("bundle"), Loaded: true, Quorum: 2, Shadow: digest("next"),
+					Past: []schemas.Activated{{
+						Seq: 4, At: at, By: "pat", Bundle: digest("bundle"), Reason: "new limits", Quorum: 2, Effective: true, Missing: 1,
+					}},
+				},
+				Bundle:     &schemas.Piece{Size: 9, Offset: 4, Data: []byte("x")},
 				Identities: []schemas.Identity{ann}, Removed: []schemas.Name{"eve"},
 				Gate: &schemas.GateStatus{Embedded: true,
 					Gateway: gate, Bundle: digest("bundle"), Freezes: []schemas.Freeze{freeze}, Identities: 2, Open: 1, Released: 1, Granted: 1, InDoubt: 1,

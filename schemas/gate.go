@@ -67,3 +67,19 @@ type Condition struct {
 	Healthy bool   `json:"healthy"`
 	Detail  string `json:"detail,omitzero"`
 }
+
+// Policies is which bundle is active, and how it came to that.
+type Policies struct {
+	Active Digest      `json:"active,omitzero"`
+	Loaded bool        `json:"loaded"`          // rules are taken from it
+	Quorum int         `json:"quorum"`          // how many policy-admins the next one needs
+	Shadow Digest      `json:"shadow,omitzero"` // evaluated beside it
+	Past   []Activated `json:"past,omitempty"`  // the latest first
+}
+
+// Piece is a part of a bundle's archive.
+type Piece struct {
+	Size   int    `json:"size"`   // of the whole archive
+	Offset int    `json:"offset"` // where this part begins
+	Data   []byte `json:"data"`
+}

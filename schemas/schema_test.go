@@ -37,6 +37,7 @@ var messages = map[string]any{
 	"freeze":         schemas.Freeze{},
 	"thaw":           schemas.Thaw{},
 	"activation":     schemas.Activation{},
+	"shadow":         schemas.Shadow{},
 	"stream":         schemas.StreamMade{},
 	"question":       schemas.Question{},
 	"answer":         schemas.Answer{},

@@ -59,12 +59,24 @@ type Recommendation struct {
 
 	Opinion Opinion `json:"opinion"`
 
+	// Shadow is what a bundle that is evaluated beside the active one would have
+	// said, if that differs. It has no effect.
+	Shadow *ShadowOpinion `json:"shadow,omitempty"`
+
 	// Queue is where reviewers find the intent if it is parked.
 	Queue Name `json:"queue,omitzero"`
 
 	Bundle Digest    `json:"bundle,omitzero"`
 	At     time.Time `json:"at"`
 	Trail  []Pointer `json:"trail"`
+}
+
+// ShadowOpinion is what a shadow bundle says, in short: the outcome, and the first
+// rules that led to it.
+type ShadowOpinion struct {
+	Bundle  Digest   `json:"bundle"`
+	Outcome Outcome  `json:"outcome"`
+	Rules   []string `json:"rules,omitempty"`
 }
 
 func (r Recommendation) Subject() string {

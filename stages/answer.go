@@ -38,6 +38,9 @@ type Answer struct {
 	// Broker says how the broker keeps up.
 	Broker func(ctx context.Context) (schemas.BrokerStatus, error)
 
+	// Bundle returns the archive that is stored under a digest.
+	Bundle func(ctx context.Context, digest schemas.Digest) ([]byte, error)
+
 	looking looking
 }
 
@@ -86,6 +89,11 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 		return a.catalog(ctx, q)
 	case what == schemas.AskCheck && asker.Role == schemas.RoleAgent:
 		return a.check(ctx, asker, q)
+	case what == schemas.AskPolicies && admin:
+		policies := a.Execute.Control.Policies()
+		return schemas.Answer{Policies: &policies}, nil
+	case what == schemas.AskBundle && (admin || asker.Role == schemas.RoleReviewer):
+		return a.bundle(ctx, q)
 	case what == schemas.AskIdentities && admin:
 		return a.identities(q), nil
 	case what == schemas.AskGate && admin:

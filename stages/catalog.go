@@ -66,3 +66,20 @@ func (a *Answer) check(ctx context.Context, asker schemas.Identity, q schemas.Qu
 	}
 	return schemas.Answer{Check: &schemas.Check{Fault: catalogFault(policy, in)}}, nil
 }
+
+// pieceSize is how much of a bundle travels in one answer.
+const pieceSize = 384 << 10
+
+// bundle returns a piece of a bundle's archive. Whoever puts the pieces together
+// must compute the digest.
+func (a *Answer) bundle(ctx context.Context, q schemas.Question) (schemas.Answer, error) {
+	archive, err := a.Bundle(ctx, q.Bundle)
+	if err != nil {
+		return schemas.Answer{}, err
+	}
+	if q.Offset < 0 || q.Offset > len(archive) {
+		return schemas.Answer{}, fmt.Errorf("bundle %s: %w: no byte %d", q.Bundle.Short(), schemas.ErrInvalid, q.Offset)
+	}
+	end := min(len(archive), q.Offset+pieceSize)
+	return schemas.Answer{Bundle: &schemas.Piece{Size: len(archive), Offset: q.Offset, Data: archive[q.Offset:end]}}, nil
+}

@@ -16,8 +16,7 @@ import (
 // it is handed back.
 const policyWait = 5 * time.Second
 
-// ControlState is what CONTROL says about freezes, the active bundle and the
-// streams. It is folded from the records, in order, by one goroutine, and may be
+// ControlState is what CONTROL says about freezes, bundles and the streams. It is folded from the records, in order, by one goroutine, and may be
 // asked by all.
 type ControlState struct {
 	names Directory
@@ -25,10 +24,12 @@ type ControlState struct {
 	// mu guards everything below, for the time of one look or one record.
 	mu      sync.RWMutex
 	freezes map[schemas.Scope]schemas.Freeze
-	active  schemas.Digest
-	policy  Policy        // nil, or older than active, until it is loaded
-	changed chan struct{} // closed and replaced when policy changes
-	thawed  chan struct{} // receives when something may go on
+	bundles schemas.Activations
+	policy  Policy         // nil, or older than the active one, until that is loaded
+	wanted  schemas.Digest // of the shadow
+	shadow  Policy         // nil, or another than the one that is wanted, until it is loaded
+	changed chan struct{}  // closed and replaced when policy changes
+	thawed  chan struct{}  // receives when something may go on
 	streams map[schemas.Stream]schemas.StreamMade
 }
 
@@ -63,7 +64,9 @@ func (c *ControlState) Apply(r schemas.Record) error {
 	case "thaw":
 		return c.thaw(r)
 	case "bundle":
-		return c.activate(r)
+		return c.activate(r, writer.Principal())
+	case "shadow":
+		return c.cast(r)
 	case "stream":
 		return c.stream(r)
 	}
@@ -93,12 +96,22 @@ func (c *ControlState) thaw(r schemas.Record) error {
 	return nil
 }
 
-func (c *ControlState) activate(r schemas.Record) error {
+func (c *ControlState) activate(r schemas.Record, person string) error {
 	var a schemas.Activation
 	if err := schemas.Read(r, &a); err != nil {
 		return err
 	}
-	c.active = a.Bundle
+	c.bundles.Add(r.Seq, a, person)
+	return nil
+}
+
+// cast takes in which bundle is the shadow.
+func (c *ControlState) cast(r schemas.Record) error {
+	var s schemas.Shadow
+	if err := schemas.Read(r, &s); err != nil {
+		return err
+	}
+	c.wanted = s.Bundle
 	return nil
 }
 
@@ -130,17 +143,28 @@ func (c *ControlState) Thawed() <-chan struct{} { return c.thawed }
 func (c *ControlState) Wanted() schemas.Digest {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.active == "" || c.policy != nil && c.policy.Digest() == c.active {
+	return missing(c.bundles.Active(), c.policy)
+}
+
+// WantedShadow is Wanted for the shadow.
+func (c *ControlState) WantedShadow() schemas.Digest {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return missing(c.wanted, c.shadow)
+}
+
+func missing(wanted schemas.Digest, have Policy) schemas.Digest {
+	if have != nil && have.Digest() == wanted {
 		return ""
 	}
-	return c.active
+	return wanted
 }
 
 // Load makes p the policy, unless another bundle became active meanwhile.
 func (c *ControlState) Load(p Policy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.Digest() != c.active {
+	if p.Digest() != c.bundles.Active() {
 		return
 	}
 	c.policy = p
@@ -149,11 +173,42 @@ func (c *ControlState) Load(p Policy) {
 	c.wake()
 }
 
+// LoadShadow makes p the shadow.
+func (c *ControlState) LoadShadow(p Policy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shadow = p
+}
+
+// Shadow returns the bundle that is evaluated beside the active one, or nil.
+func (c *ControlState) Shadow() Policy {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.shadow == nil || c.shadow.Digest() != c.wanted {
+		return nil
+	}
+	return c.shadow
+}
+
 // Active returns the digest of the active bundle, or "".
 func (c *ControlState) Active() schemas.Digest {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.active
+	return c.bundles.Active()
+}
+
+// Policies returns which bundle is active, and how it came to that.
+func (c *ControlState) Policies() schemas.Policies {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	active := c.bundles.Active()
+	return schemas.Policies{
+		Active: active,
+		Loaded: active != "" && missing(active, c.policy) == "",
+		Quorum: c.bundles.Quorum(),
+		Shadow: c.wanted,
+		Past:   c.bundles.Past(),
+	}
 }
 
 // errNoPolicy is the answer while there is nothing to decide by.
@@ -182,7 +237,7 @@ func (c *ControlState) Policy(ctx context.Context) (Policy, error) {
 func (c *ControlState) loaded() (Policy, <-chan struct{}) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.policy != nil && c.policy.Digest() == c.active {
+	if active := c.bundles.Active(); active != "" && missing(active, c.policy) == "" {
 		return c.policy, nil
 	}
 	return nil, c.changed

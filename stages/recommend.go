@@ -64,5 +64,33 @@ func (s *Recommend) recommend(ctx context.Context, obs schemas.Observation) (sch
 	}
 	rec.Queue = action.Queue
 	rec.Opinion = obs.Opinion.Join(policy.Evaluate(ctx, rules.Recommend, factsFor(obs)))
+	rec.Shadow = s.overshadow(ctx, obs, rec.Opinion)
 	return rec, nil
+}
+
+// mostShadowRules is how many rules of a shadow are named.
+const mostShadowRules = 5
+
+// overshadow returns what the shadow bundle says of an intent, if there is one and
+// the outcome is another. Nothing follows from it.
+func (s *Recommend) overshadow(ctx context.Context, obs schemas.Observation, active schemas.Opinion) *schemas.ShadowOpinion {
+	shadow := s.Control.Shadow()
+	if shadow == nil {
+		return nil
+	}
+	said := &schemas.ShadowOpinion{Bundle: shadow.Digest(), Outcome: schemas.Refuse}
+	if catalogFault(shadow, obs.Intent) == nil {
+		facts := factsFor(obs)
+		opinion := shadow.Evaluate(ctx, rules.Observe, facts).Join(shadow.Evaluate(ctx, rules.Recommend, facts))
+		said.Outcome = opinion.Outcome
+		for _, m := range append(slices.Clone(opinion.Failed), opinion.Matched...) {
+			if len(said.Rules) < mostShadowRules {
+				said.Rules = append(said.Rules, m.Rule)
+			}
+		}
+	}
+	if said.Outcome == active.Outcome {
+		return nil
+	}
+	return said
 }

@@ -151,7 +151,7 @@ func verifyAudit(ctx context.Context, a client.Auditor, since uint64, tick func(
 // observed says; if there is none, it does not matter.
 func gatewayOf(ctx context.Context, a client.Auditor) (schemas.Name, error) {
 	var gateway schemas.Name
-	err := a.Kind("observed").Read(ctx, func(r schemas.Record) error {
+	err := a.Kind("observed", 1).Read(ctx, func(r schemas.Record) error {
 		origin, err := broker.Origin(r)
 		if err != nil {
 			return err

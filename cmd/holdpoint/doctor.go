@@ -93,7 +93,7 @@ func examineHealth(s schemas.GateStatus) []symptom {
 	cures := map[string]string{
 		"audit":  "nothing is released until AUDIT has caught up; if it does not, look at the broker's log, its disk and --audit-max-bytes",
 		"clock":  "set the clocks of the gate's and the broker's machines: nothing is released while they differ",
-		"policy": "activate a bundle: holdpoint serve --bundle DIR",
+		"policy": "activate a bundle: holdpoint policy push DIR",
 	}
 	var found []symptom
 	for _, c := range s.Health {

@@ -65,6 +65,10 @@ type gate struct {
 	health  *monitor
 	conns   map[schemas.Role]*broker.Conn
 
+	// noShadow is a shadow bundle that could not be loaded. loadBundles alone
+	// uses it.
+	noShadow schemas.Digest
+
 	// ready is closed when every stage takes messages.
 	ready chan struct{}
 
@@ -234,6 +238,7 @@ func (g *gate) loadBundles(ctx context.Context, log *broker.Log) error {
 			}
 			wait.Reset()
 		}
+		g.loadShadow(ctx, log)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -242,17 +247,43 @@ func (g *gate) loadBundles(ctx context.Context, log *broker.Log) error {
 	}
 }
 
-func (g *gate) loadBundle(ctx context.Context, log *broker.Log, digest schemas.Digest) error {
+// loadShadow loads the bundle that is evaluated beside the active one. One that
+// cannot be loaded is done without: nothing depends on it.
+func (g *gate) loadShadow(ctx context.Context, log *broker.Log) {
+	wanted := g.control.WantedShadow()
+	if wanted == "" || wanted == g.noShadow {
+		return
+	}
+	bundle, err := readBundle(ctx, log, wanted)
+	if err != nil {
+		g.noShadow = wanted
+		g.Log.Error().Err(err).Str("bundle", wanted.Short()).Msg("loading the shadow bundle; going on without it")
+		return
+	}
+	g.control.LoadShadow(bundle)
+	g.Log.Info().Str("bundle", wanted.Short()).Msg("the shadow bundle is loaded")
+}
+
+// readBundle returns the bundle that is stored under digest, and that has it.
+func readBundle(ctx context.Context, log *broker.Log, digest schemas.Digest) (*rules.Bundle, error) {
 	archive, err := log.Bundle(ctx, digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	bundle, err := rules.Read(archive)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if bundle.Digest() != digest {
-		return fmt.Errorf("%w: what is stored as %s is %s", schemas.ErrInvalid, digest.Short(), bundle.Digest().Short())
+		return nil, fmt.Errorf("%w: what is stored as %s is %s", schemas.ErrInvalid, digest.Short(), bundle.Digest().Short())
+	}
+	return bundle, nil
+}
+
+func (g *gate) loadBundle(ctx context.Context, log *broker.Log, digest schemas.Digest) error {
+	bundle, err := readBundle(ctx, log, digest)
+	if err != nil {
+		return err
 	}
 	if g.has(schemas.RoleProvision) {
 		if err := g.provision(ctx, bundle.Systems()); err != nil {
@@ -343,6 +374,7 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 	g.work(ctx, group, log, schemas.Outcomes, s.Reports())
 	a := &stages.Answer{
 		Execute: s, Registry: g.names, Conditions: g.conditions, Embedded: g.Server.InProcess != nil,
+		Bundle: log.Bundle,
 		Broker: func(ctx context.Context) (schemas.BrokerStatus, error) { return g.brokerStatus(ctx, log) },
 	}
 	return g.startAnswer(ctx, group, a)

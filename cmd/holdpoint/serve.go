@@ -250,7 +250,11 @@ func activate(ctx context.Context, cfg gateConfig, dir string) error {
 	if status.Bundle == bundle.Digest() {
 		return nil
 	}
-	return o.Activate(ctx, bundle.Digest(), bundle.Archive(), "activated by serve --bundle")
+	made, err := o.Activate(ctx, bundle.Digest(), bundle.Archive(), 0, "activated by serve --bundle")
+	if err == nil && !made.Effective {
+		cfg.Log.Warn().Str("bundle", bundle.Digest().Short()).Int("missing", made.Missing).Msg("the bundle is not active: more policy-admins must push it")
+	}
+	return err
 }
 
 // runGate runs a gate, and its HTTP endpoints, until ctx ends. Opened is called

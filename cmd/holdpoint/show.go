@@ -192,6 +192,10 @@ func controlChapter(r schemas.Record) (string, []string) {
 		return decoded(r, "policy", &schemas.Activation{}, func(a *schemas.Activation) []string {
 			return []string{fmt.Sprintf("bundle %s activated by %s: %s", a.Bundle.Short(), a.By, a.Reason)}
 		})
+	case "shadow":
+		return decoded(r, "shadow", &schemas.Shadow{}, func(s *schemas.Shadow) []string {
+			return []string{fmt.Sprintf("bundle %s by %s: %s", dash(s.Bundle.Short()), s.By, s.Reason)}
+		})
 	case "identity":
 		return decoded(r, "identity", &schemas.Identity{}, func(id *schemas.Identity) []string {
 			return []string{fmt.Sprintf("%s added by %s as %s", id.Name, id.By, article(id.Role))}

@@ -142,7 +142,8 @@ func (w *world) activate(dir string) {
 	w.t.Helper()
 	bundle, err := rules.Load(os.DirFS(dir))
 	check(w.t, err)
-	check(w.t, w.operator(schemas.RolePolicyAdmin).Activate(w.ctx(), bundle.Digest(), bundle.Archive(), "test"))
+	_, err = w.operator(schemas.RolePolicyAdmin).Activate(w.ctx(), bundle.Digest(), bundle.Archive(), 0, "test")
+	check(w.t, err)
 	w.until("the bundle is loaded", func() bool {
 		return w.gate.control.Wanted() == "" && w.gate.control.Active() == bundle.Digest()
 	})

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// loadWithin is how long a command waits for the stages to load a bundle.
+const loadWithin = 30 * time.Second
+
+func dialPolicyAdmin(cmd *cobra.Command) (client.Operator, error) {
+	conn, _, err := dial(cmd, schemas.RolePolicyAdmin)
+	return client.Operator{Conn: conn}, err
+}
+
+// loadBundle loads a bundle from a directory, for a command that would change
+// something with it.
+func loadBundle(dir string) (*rules.Bundle, error) {
+	bundle, err := rules.Load(os.DirFS(dir))
+	if err != nil {
+		return nil, hint(fmt.Errorf("loading bundle %s: %w", dir, err), "nothing was changed")
+	}
+	return bundle, nil
+}
+
+func policyPushCommand() *cobra.Command {
+	var reason string
+	var quorum int
+	cmd := &cobra.Command{
+		Use:   "push DIR",
+		Short: "Make a bundle the active one on all stages, without a restart",
+		Long: `Make a bundle the active one on all stages, without a restart. A bundle with a
+mistake in it is not pushed, and the old one stays.
+
+With --quorum N, the bundle that follows on this one needs N policy-admins, each
+another person: every push of the same bundle with the same quorum is a vote.
+What waits is evaluated again by the new rules.`,
+		Example: `  holdpoint policy push examples/customer-operations --reason 'first rules'
+  holdpoint policy push examples/customer-operations --quorum 2 --reason 'from now on two of us'`,
+		Args: takes("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			bundle, err := loadBundle(args[0])
+			if err != nil {
+				return err
+			}
+			o, err := dialPolicyAdmin(cmd)
+			if err != nil {
+				return err
+			}
+			defer o.Close()
+			return push(cmd, o, bundle.Digest(), bundle.Archive(), quorum, reason)
+		},
+	}
+	connectionFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().IntVar(&quorum, "quorum", 1, "how many policy-admins the next bundle needs")
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}
+
+// push activates a bundle, and waits until the gate takes its rules from it.
+func push(cmd *cobra.Command, o client.Operator, digest schemas.Digest, archive []byte, quorum int, reason string) error {
+	made, err := o.Activate(cmd.Context(), digest, archive, quorum, reason)
+	if err != nil {
+		return err
+	}
+	if made.Effective {
+		if err := awaitLoaded(cmd.Context(), o, digest); err != nil {
+			return hint(err, "see \"holdpoint doctor\", and the log of the stages")
+		}
+	}
+	err = output(cmd, made, func(w io.Writer) error {
+		if made.Effective {
+			say(w, "active %s", digest.Short())
+		} else {
+			say(w, "pushed %s", digest.Short())
+		}
+		return nil
+	})
+	if err == nil && !made.Effective {
+		err = ended{fmt.Errorf("the bundle is not active: %d more must push it, with the same quorum", made.Missing), exitParked}
+	}
+	return err
+}
+
+// awaitLoaded waits until rules are taken from a bundle.
+func awaitLoaded(ctx context.Context, o client.Operator, digest schemas.Digest) error {
+	ctx, cancel := context.WithTimeout(ctx, loadWithin)
+	defer cancel()
+	for {
+		policies, err := o.Policies(ctx)
+		if err != nil {
+			return err
+		}
+		if policies.Active != digest {
+			return fmt.Errorf("bundle %s: %w: %s is active now", digest.Short(), schemas.ErrStale, policies.Active.Short())
+		}
+		if policies.Loaded {
+			return nil
+		}
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("bundle %s is active, and not loaded within %s: %w", digest.Short(), loadWithin, err)
+		}
+	}
+}
+
+func policyHistoryCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "history",
+		Short:   "List which bundles were activated, by whom and why, the latest first",
+		Example: "  holdpoint policy history -o json",
+		Args:    takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conn, _, err := dial(cmd, adminRoles()...)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			policies, err := client.Operator{Conn: conn}.Policies(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return output(cmd, policies, func(w io.Writer) error { return printPolicies(w, policies) })
+		},
+	}
+	connectionFlags(cmd)
+	return cmd
+}
+
+func printPolicies(w io.Writer, p schemas.Policies) error {
+	rows := make([][]string, len(p.Past))
+	shown := false
+	for i, a := range p.Past {
+		state := "waits for " + fmt.Sprint(a.Missing) + " more"
+		switch {
+		case a.Effective && !shown:
+			state, shown = "active", true
+		case a.Effective:
+			state = "was active"
+		}
+		rows[i] = []string{a.At.Local().Format(time.DateTime), a.Bundle.Short(), string(a.By), state, a.Reason}
+	}
+	if err := table(w, "AT BUNDLE BY STATE REASON", rows); err != nil {
+		return err
+	}
+	if p.Quorum > 1 {
+		say(w, "the next bundle needs %d policy-admins", p.Quorum)
+	}
+	if p.Shadow != "" {
+		say(w, "in its shadow: %s", p.Shadow.Short())
+	}
+	return nil
+}
+
+func policyRollbackCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "rollback [DIGEST]",
+		Short: "Make an earlier bundle the active one again",
+		Long: `Make an earlier bundle the active one again: the one that was active before, or
+the one whose digest begins with DIGEST (at least 12 hexadecimal digits). It is
+activated with the quorum that it had.`,
+		Example: `  holdpoint policy rollback --reason 'the new limits park everything'
+  holdpoint policy rollback 9f2c41d07be8 --reason 'back to last week'`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := dialPolicyAdmin(cmd)
+			if err != nil {
+				return err
+			}
+			defer o.Close()
+			policies, err := o.Policies(cmd.Context())
+			if err != nil {
+				return err
+			}
+			to, err := earlier(policies, args)
+			if err != nil {
+				return hint(err, "see \"holdpoint policy history\"")
+			}
+			bundle, err := storedBundle(cmd.Context(), o.Conn, to.Bundle)
+			if err != nil {
+				return err
+			}
+			return push(cmd, o, bundle.Digest(), bundle.Archive(), to.Quorum, reason)
+		},
+	}
+	connectionFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}
+
+// earlier returns the activation to go back to.
+func earlier(p schemas.Policies, args []string) (schemas.Activated, error) {
+	for _, a := range p.Past {
+		switch {
+		case !a.Effective:
+		case len(args) == 0 && a.Bundle != p.Active, len(args) == 1 && a.Bundle.HasPrefix(args[0]):
+			return a, nil
+		}
+	}
+	if len(args) == 1 {
+		return schemas.Activated{}, fmt.Errorf("bundle %s: %w among those that were active", args[0], schemas.ErrNotFound)
+	}
+	return schemas.Activated{}, fmt.Errorf("rolling back: %w: no other bundle was active before", schemas.ErrNotFound)
+}
+
+// storedBundle reads a bundle from the gate, and makes sure that it is the one.
+func storedBundle(ctx context.Context, c *client.Conn, digest schemas.Digest) (*rules.Bundle, error) {
+	archive, err := c.Bundle(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := rules.Read(archive)
+	if err != nil {
+		return nil, fmt.Errorf("reading bundle %s: %w", digest.Short(), err)
+	}
+	if bundle.Digest() != digest {
+		return nil, fmt.Errorf("reading bundle %s: %w: what is stored is %s", digest.Short(), schemas.ErrInvalid, bundle.Digest().Short())
+	}
+	return bundle, nil
+}
