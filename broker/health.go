@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -126,9 +127,18 @@ func (b Bounds) clock(broker, before, after time.Time) schemas.Condition {
 	return schemas.Condition{}
 }
 
+// Sees reports whether a role of the gateway may look at a stream's configuration.
+func Sees(role schemas.Role, stream schemas.Stream) bool {
+	u, err := UserOf(schemas.Identity{Name: schemas.Name(role), Role: role})
+	subject := "$JS.API.STREAM.INFO." + string(stream)
+	if stream == schemas.Audit {
+		subject = auditInfo
+	}
+	return err == nil && slices.Contains(u.Publish, subject)
+}
+
 // CheckStream returns an ErrInvalid if the stream is not the one that provision
-// made: somebody made it again, or changed it. Streams that the identity may not
-// look at are passed over.
+// made: somebody made it again, or changed it. The role must see the stream.
 func (l *Log) CheckStream(ctx context.Context, made schemas.StreamMade) error {
 	info, err := l.streamInfo(ctx, made.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -24,6 +24,13 @@ const patience = 50 * time.Second
 var built = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "holdpoint-e2e-") })
 
 func TestMain(m *testing.M) {
+	if conf := os.Getenv(serverVariable); conf != "" {
+		if err := runServer(conf); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if dir, err := built(); err == nil {
 		os.RemoveAll(dir)

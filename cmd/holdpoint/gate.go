@@ -299,6 +299,9 @@ func (g *gate) loadBundle(ctx context.Context, log *broker.Log, digest schemas.D
 func (g *gate) watchStreams(ctx context.Context, log *broker.Log) error {
 	for {
 		for _, made := range g.control.Streams() {
+			if !broker.Sees(g.Stages[0], made.Stream) {
+				continue
+			}
 			err := log.CheckStream(ctx, made)
 			if errors.Is(err, schemas.ErrInvalid) {
 				return fmt.Errorf("stopping: %w", err)

@@ -21,7 +21,7 @@ func identityCommand() *cobra.Command {
 		Short:   "Say who may propose, decide, perform, audit and operate",
 		Example: "  holdpoint identity add agent billing --owner olga --out billing.key",
 	}
-	cmd.AddCommand(identityAddCommand(), identityListCommand(), identityRemoveCommand())
+	cmd.AddCommand(identityAddCommand(), identityApplyCommand(), identityListCommand(), identityRemoveCommand())
 	return cmd
 }
 

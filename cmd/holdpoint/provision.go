@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +21,10 @@ import (
 
 // provisionOptions are the flags of provision.
 type provisionOptions struct {
-	nats, creds, ca, tenant  string
+	nats, creds, admins, ca  string
+	tenant, identities, out  string
 	plan, apply, printConfig bool
+	split                    bool
 	replicas                 int
 	auditMaxBytes            int64
 }
@@ -32,7 +39,10 @@ func provisionCommand() *cobra.Command {
 --print-server-config prints the accounts and users to include in the
 configuration of every server; the first time it makes the keys of the gateway's
 identities and of the admins in --creds. With --nats, those who are registered are in
-it too.
+it too, with --identities those whom a file names, registered or not: see "holdpoint
+identity apply". With --split, every process finds its own keys in a directory of
+its own and nobody else's: --creds DIR/observe, DIR/recommend, DIR/execute,
+DIR/provision, and DIR/admin.
 
 --plan compares the streams and consumers with what must be, --apply makes what is
 missing, reads everything back, and names any difference as an error. Nothing
@@ -49,6 +59,10 @@ that is there is ever changed. Both may be repeated.`,
 	f.BoolVar(&o.printConfig, "print-server-config", false, "print the accounts and users for the servers")
 	f.StringVar(&o.nats, "nats", "", "`address` of the broker")
 	f.StringVar(&o.creds, "creds", "", "`directory` with the key files of the gateway's identities")
+	f.StringVar(&o.admins, "admins", "", "`directory` with the key files of the first admins; --creds if empty")
+	f.BoolVar(&o.split, "split", false, "keep the keys of each process in a directory of its own below --creds")
+	f.StringVar(&o.identities, "identities", "", "`file` with identities that may connect as well")
+	f.StringVar(&o.out, "out", "", "`file` to print the configuration to")
 	f.StringVar(&o.ca, "ca", "", "`file` with the certificates that the broker is trusted by")
 	f.StringVar(&o.tenant, "tenant", "default", "name of the gate")
 	f.IntVar(&o.replicas, "replicas", 0, "how often each stream is kept, 1 or 3; 0 is 3 in a cluster, else 1")
@@ -100,7 +114,7 @@ func openProvision(cmd *cobra.Command, o provisionOptions) (*gate, error) {
 	if cfg.Creds, err = readCreds(o.creds, rolesOf(cfg.Stages)); err != nil {
 		return nil, hint(err, "make the keys with \"holdpoint provision --print-server-config --creds %s\"", o.creds)
 	}
-	if cfg.Admins, err = readCreds(o.creds, adminRoles()); err != nil {
+	if cfg.Admins, err = readCreds(cmp.Or(o.admins, o.creds), adminRoles()); err != nil {
 		return nil, err
 	}
 	trust, err := trustOf(o.ca)
@@ -178,13 +192,20 @@ func printSteps(cmd *cobra.Command, steps []broker.Step, word string) error {
 
 // printServerConfig prints the accounts and users of the gate.
 func printServerConfig(cmd *cobra.Command, o provisionOptions) error {
-	keys, err := makeCreds(o.creds, append(schemas.GatewayRoles(), adminRoles()...))
+	keys, err := o.makeKeys()
 	if err != nil {
 		return err
 	}
 	present, err := registered(cmd, o, keys)
 	if err != nil {
 		return err
+	}
+	if o.identities != "" {
+		named, err := makeIdentities(o.identities, o.creds, "")
+		if err != nil {
+			return err
+		}
+		present = joined(present, named)
 	}
 	var users []broker.User
 	for _, id := range present {
@@ -194,8 +215,51 @@ func printServerConfig(cmd *cobra.Command, o provisionOptions) error {
 		}
 		users = append(users, u)
 	}
-	_, err = fmt.Fprint(cmd.OutOrStdout(), broker.Tenant(o.tenant).WriteConfig(users))
-	return err
+	text := broker.Tenant(o.tenant).WriteConfig(users)
+	if o.out == "" {
+		_, err = io.WriteString(cmd.OutOrStdout(), text)
+		return err
+	}
+	if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil { // public keys only
+		return fmt.Errorf("printing the configuration: %w", err)
+	}
+	return nil
+}
+
+// joined returns all of a, and those of b whose names are not among them.
+func joined(a, b []schemas.Identity) []schemas.Identity {
+	for _, id := range b {
+		if !slices.ContainsFunc(a, func(have schemas.Identity) bool { return have.Name == id.Name }) {
+			a = append(a, id)
+		}
+	}
+	return a
+}
+
+// holders are the directories of --split: the processes, each with the identities
+// that it acts as, and the admins.
+func holders() map[string][]schemas.Role {
+	all := map[string][]schemas.Role{"admin": adminRoles()}
+	for _, stage := range allStages() {
+		all[string(stage)] = rolesOf([]schemas.Role{stage})
+	}
+	return all
+}
+
+// makeKeys makes the keys that are not there yet, and reads all of them.
+func (o provisionOptions) makeKeys() (creds, error) {
+	if !o.split {
+		return makeCreds(o.creds, append(schemas.GatewayRoles(), adminRoles()...))
+	}
+	all := creds{}
+	for holder, roles := range holders() {
+		keys, err := makeCreds(filepath.Join(o.creds, holder), roles)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, keys)
+	}
+	return all, nil
 }
 
 // registered returns everyone who may connect: the gateway's identities, the

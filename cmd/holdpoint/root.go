@@ -77,7 +77,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(), provisionCommand(), identityCommand(),
 		submitCommand(), reviewCommand(), executeCommand(),
 		listCommand(), watchCommand(), showCommand(), catalogCommand(),
-		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), demoCommand(),
+		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(), demoCommand(),
 		versionCommand(),
 	)
 	return root

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -151,8 +152,10 @@ func serveExternal(ctx context.Context, o serveOptions, log zerolog.Logger) erro
 		return err
 	}
 	if slices.Contains(cfg.Stages, schemas.RoleProvision) {
+		// "provision --apply" registers the admins; a process that runs need not
+		// hold their keys.
 		cfg.Admins, err = readCreds(o.creds, adminRoles())
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
