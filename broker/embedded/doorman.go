@@ -62,14 +62,18 @@ func (d *doorman) user(key string) (*server.User, error) {
 	}, nil
 }
 
-// signed reports whether sig is the signature over nonce of the holder of key.
+// signed reports whether sig is the signature over nonce of the holder of key. It
+// is in base64 as some clients write it, or as others do: the server itself takes
+// both.
 func signed(key, sig string, nonce []byte) bool {
 	if key == "" || len(nonce) == 0 {
 		return false
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(sig)
 	if err != nil {
-		return false
+		if signature, err = base64.StdEncoding.DecodeString(sig); err != nil {
+			return false
+		}
 	}
 	public, err := nkeys.FromPublicKey(key)
 	return err == nil && public.Verify(nonce, signature) == nil
