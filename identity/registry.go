@@ -15,7 +15,7 @@ type Registry struct {
 	mu      sync.RWMutex
 	byName  map[schemas.Name]schemas.Identity
 	byKey   map[string]schemas.Name
-	removed map[schemas.Name]bool
+	removed map[schemas.Name]schemas.Identity
 	ready   bool
 }
 
@@ -25,7 +25,7 @@ func NewRegistry(gateway map[schemas.Role]string) *Registry {
 	r := &Registry{
 		byName:  map[schemas.Name]schemas.Identity{},
 		byKey:   map[string]schemas.Name{},
-		removed: map[schemas.Name]bool{},
+		removed: map[schemas.Name]schemas.Identity{},
 	}
 	for _, role := range schemas.GatewayRoles() {
 		name := schemas.Name(role)
@@ -71,7 +71,7 @@ func (r *Registry) add(id schemas.Identity) error {
 	if err := Check(id); err != nil {
 		return err
 	}
-	if _, taken := r.byName[id.Name]; taken || r.removed[id.Name] {
+	if _, taken := r.ever(id.Name); taken {
 		return fmt.Errorf("%w: name %s is taken", schemas.ErrInvalid, id.Name)
 	}
 	if holder, taken := r.byKey[id.Key]; taken {
@@ -90,7 +90,7 @@ func (r *Registry) remove(name schemas.Name) error {
 	}
 	delete(r.byName, name)
 	delete(r.byKey, id.Key)
-	r.removed[name] = true
+	r.removed[name] = id
 	return nil
 }
 
@@ -120,6 +120,22 @@ func (r *Registry) ByName(name schemas.Name) (schemas.Identity, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	id, known := r.byName[name]
+	return id, known
+}
+
+// Ever returns the identity that has that name or had it, and false if there never
+// was one.
+func (r *Registry) Ever(name schemas.Name) (schemas.Identity, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.ever(name)
+}
+
+func (r *Registry) ever(name schemas.Name) (schemas.Identity, bool) {
+	if id, known := r.byName[name]; known {
+		return id, true
+	}
+	id, known := r.removed[name]
 	return id, known
 }
 

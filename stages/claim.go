@@ -35,9 +35,11 @@ type claim struct {
 	settlement schemas.Settlement
 	at         schemas.Record
 
-	// hold is the hold that the release came from, if it came from one. Retried
-	// says that it was in doubt, and a reviewer said to try it again.
+	// hold is the hold on the intent, if it has one, and held the sequence of its
+	// record. Retried says that it was in doubt, and a reviewer said to try it
+	// again.
 	hold    *schemas.Hold
+	held    uint64
 	retried bool
 }
 
@@ -62,13 +64,15 @@ func (e *Execute) claimOf(ctx context.Context, executor schemas.Name, k schemas.
 	if system := c.settlement.Intent.Action.System(); !slices.Contains(id.Systems, system) {
 		return c, fmt.Errorf("%w: not an executor of %s", schemas.ErrDenied, system)
 	}
+	if c.hold != nil && c.hold.State == schemas.InDoubt {
+		return c, fmt.Errorf("%w: %s", schemas.ErrClosed, schemas.InDoubt)
+	}
 	c.executor = id
 	return c, nil
 }
 
-// released looks up a release that waits for an executor. It returns an
-// ErrNotFound if there is no verdict, and an ErrClosed if there is another, or a
-// doubt.
+// released looks up the release of an intent. It returns an ErrNotFound if there
+// is no verdict, and an ErrClosed if there is another.
 func (e *Execute) released(ctx context.Context, k schemas.Key) (claim, error) {
 	s, at, err := e.settlement(ctx, k)
 	if err != nil {
@@ -78,16 +82,14 @@ func (e *Execute) released(ctx context.Context, k schemas.Key) (claim, error) {
 	if s.Outcome != schemas.Release {
 		return c, fmt.Errorf("%w: %s (%s)", schemas.ErrClosed, s.State(), s.Code)
 	}
-	hold, _, err := e.hold(ctx, k)
+	hold, held, err := e.hold(ctx, k)
 	switch {
 	case errors.Is(err, schemas.ErrNotFound), err == nil && hold.Intent.Digest != s.Intent.Digest:
 		return c, nil
 	case err != nil:
 		return c, err
-	case hold.State == schemas.InDoubt:
-		return c, fmt.Errorf("%w: %s", schemas.ErrClosed, schemas.InDoubt)
 	}
-	c.hold, c.retried = &hold, hold.Doubt != nil && hold.State == schemas.Released
+	c.hold, c.held, c.retried = &hold, held.Seq, stateOf(hold) == retried
 	return c, nil
 }
 

@@ -55,7 +55,7 @@ func (e *Execute) decide(ctx context.Context, r schemas.Record) (*schemas.Fault,
 	if err != nil {
 		return e.notHeld(ctx, d)
 	}
-	if !e.registered(h.Intent.Agent) {
+	if !e.registered(h.Intent.Agent) && !d.Verdict.OnDoubt() {
 		return &schemas.Fault{Code: schemas.CodeSettled, Detail: "its agent is not registered any more"}, e.carryOn(ctx, h, at)
 	}
 	if fault := e.checkDecision(ctx, d, reviewer, h, at); fault != nil {
@@ -153,9 +153,9 @@ func (e *Execute) mayDecide(ctx context.Context, d schemas.Decision, reviewer sc
 }
 
 // separate reports whether a reviewer is somebody else than the one who answers
-// for the agent.
+// for the agent, or did until the agent was removed.
 func (e *Execute) separate(reviewer schemas.Identity, agent schemas.Name) bool {
-	id, known := e.Names.ByName(agent)
+	id, known := e.Names.Ever(agent)
 	return known && reviewer.Principal() != "" && reviewer.Principal() != id.Principal()
 }
 
@@ -203,8 +203,8 @@ func (e *Execute) registered(agent schemas.Name) bool {
 }
 
 // carryOn does what follows from the state of a hold: it refuses what was denied,
-// is too old or has lost its agent, and releases what has all its approvals. It may be called at any
-// time, and again.
+// is too old or has lost its agent, and releases what has all its approvals. It
+// may be called at any time, and again.
 func (e *Execute) carryOn(ctx context.Context, h schemas.Hold, at schemas.Record) error {
 	if h.State != schemas.Parked {
 		return nil

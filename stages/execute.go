@@ -12,7 +12,9 @@ import (
 
 // Limits of the execute stage.
 type Limits struct {
-	// OpenHolds is how many intents of one agent may wait for reviewers.
+	// OpenHolds is how many intents of one agent may wait for reviewers. Each
+	// process counts what it knows of: where several park at the same moment, there
+	// may be that many more.
 	OpenHolds int
 
 	// Exposure is for how long an agent counts as exposed to what it was given.
@@ -189,8 +191,11 @@ func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Rec
 	if v.opinion.Outcome != schemas.Release {
 		v.waiting = "" // it waits for approvals first
 	}
-	if v.waiting == "" && e.Index.OpenHolds(m.intent.Agent, m.intent.Key()) >= e.Limits.OpenHolds {
-		return e.refuseFirst(ctx, m, schemas.Fault{Code: schemas.CodeTooManyOpen, Detail: fmt.Sprintf("%d intents wait for reviewers", e.Limits.OpenHolds)})
+	if v.waiting == "" {
+		if !e.Index.Admit(m.intent.Key(), e.Limits.OpenHolds) {
+			return e.refuseFirst(ctx, m, schemas.Fault{Code: schemas.CodeTooManyOpen, Detail: fmt.Sprintf("%d intents wait for reviewers", e.Limits.OpenHolds)})
+		}
+		defer e.Index.Admitted(m.intent.Key())
 	}
 	h := schemas.Hold{
 		Intent:  m.intent,

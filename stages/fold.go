@@ -17,7 +17,7 @@ func (x *Index) Apply(r schemas.Record) error {
 	key := schemas.Key{Agent: s.Agent, ID: s.Intent}
 	switch s.Kind {
 	case "lapsed":
-		x.Ended(key)
+		x.Ended(key, r.Seq)
 	case "parked":
 		var h schemas.Hold
 		if read(r, &h) == nil {
@@ -47,12 +47,11 @@ func (x *Index) knows(k schemas.Key, kind string) bool {
 	if x.entries[place{k, true}] != nil {
 		return false
 	}
-	at := place{k, false}
-	return kind == "refused" || x.entries[at] != nil || x.isOver(at)
+	return kind == "refused" || !x.news(place{k, false}, mark{})
 }
 
-// reported takes in a report. It ends what its executor was granted; one that
-// does not count ends nothing, because the timer of the grant looks again.
+// reported takes in a report. It ends what its executor was granted, if that is
+// known by now: else the timer of the grant finds the report.
 func (x *Index) reported(r schemas.Record, k schemas.Key) {
 	var report schemas.Report
 	if checkReport(r, &report) != nil {
@@ -61,7 +60,8 @@ func (x *Index) reported(r schemas.Record, k schemas.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	at := place{k, false}
-	if e := x.entries[at]; e != nil && e.executor == report.Executor && e.grant == report.Grant {
-		x.end(at)
+	e := x.entries[at]
+	if e != nil && e.executor == report.Executor && e.grant == report.Grant && e.line.Digest == report.Digest {
+		x.end(at, mark{report.Grant.Seq, spent})
 	}
 }

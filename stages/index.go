@@ -20,13 +20,14 @@ type Index struct {
 	mu      sync.RWMutex
 	entries map[place]*entry
 	queues  map[schemas.Name][]*entry // what needs reviewers, in the order of byRisk
-	agents  map[schemas.Name]int      // how much of that is whose
+	agents  map[schemas.Name]int      // how much of that is whose, or is about to be
+	admits  map[schemas.Key]bool      // what is about to be
 	timers  timers
 	wake    chan struct{} // receives when there may be an earlier timer
 
-	// over and overBefore remember what ended, so that older records that are
-	// read later do not bring it back. See Forget.
-	over, overBefore map[place]bool
+	// over and overBefore remember what ended and when, so that older records
+	// that are read later do not bring it back. See Forget.
+	over, overBefore map[place]mark
 }
 
 // place is where an intent waits. It has two, because an agent may use an id
@@ -36,12 +37,26 @@ type place struct {
 	hold bool // for reviewers, else for executors
 }
 
+// mark says how far an intent has come at a place: the sequence of its last
+// grant, and that of the last state of its hold, as far as that speaks of the
+// grant. What is read late, or twice, has a mark that is not after the one that
+// stands there, and changes nothing. So the index comes out the same in whatever
+// order the streams are read.
+type mark struct{ grant, hold uint64 }
+
+// spent stands in a mark for a grant of which nothing more can be said.
+const spent = ^uint64(0)
+
+func (m mark) after(n mark) bool {
+	return m.grant > n.grant || m.grant == n.grant && m.hold > n.hold
+}
+
 // entry is an intent that waits at one place.
 type entry struct {
 	place
+	mark mark
 	line schemas.HoldLine // as far as the state has it
 
-	seq    uint64    // of the record of the hold that line comes from
 	since  time.Time // when the intent was proposed, or not much later
 	remind time.Time
 	again  bool // granted, over its lease, and free to be claimed again
@@ -61,9 +76,10 @@ func NewIndex(now func() time.Time) *Index {
 	return &Index{
 		now:     now,
 		entries: map[place]*entry{},
-		over:    map[place]bool{},
+		over:    map[place]mark{},
 		queues:  map[schemas.Name][]*entry{},
 		agents:  map[schemas.Name]int{},
+		admits:  map[schemas.Key]bool{},
 		wake:    make(chan struct{}, 1),
 	}
 }
@@ -72,25 +88,37 @@ func NewIndex(now func() time.Time) *Index {
 func (x *Index) Held(h schemas.Hold, seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	at := place{h.Intent.Key(), true}
-	have := x.entries[at]
-	if have != nil && have.seq >= seq {
-		return
+	if h.Doubt != nil {
+		x.doubted(h, seq)
 	}
+	at := place{h.Intent.Key(), true}
+	e := &entry{place: at, mark: mark{hold: seq}, since: h.Intent.Proposed, remind: h.Remind, line: lineOf(h)}
 	switch {
-	case stateOf(h) == retried:
-		x.end(at)
-		x.put(&entry{place: place{at.Key, false}, since: h.Intent.Proposed, at: h.Deadline, line: lineOf(h)})
+	case !x.news(at, e.mark):
+		return
 	case !h.Open():
-		x.end(at)
-	case have != nil || !x.isOver(at) || h.State == schemas.InDoubt:
-		e := &entry{place: at, seq: seq, since: h.Intent.Proposed, remind: h.Remind, at: earliest(h.Deadline, h.Remind), line: lineOf(h)}
-		if h.State == schemas.InDoubt {
-			x.end(place{at.Key, false})
-		} else if x.entries[place{at.Key, false}] != nil {
-			e.at = x.now() // settled, and never closed
-		}
-		x.put(e)
+		x.end(at, e.mark)
+		return
+	case h.State == schemas.InDoubt, x.entries[place{at.Key, false}] != nil:
+		// Its report may have come just before, or it is settled and never closed.
+		e.at = x.now().Add(closeWait)
+	default:
+		e.at = earliest(h.Deadline, h.Remind)
+	}
+	x.put(e)
+}
+
+// doubted takes in what a hold says of a grant that is, or was, in doubt: nobody
+// may perform the intent, or it waits for an executor again.
+func (x *Index) doubted(h schemas.Hold, seq uint64) {
+	at := place{h.Intent.Key(), false}
+	m := mark{grant: h.Doubt.Grant.Seq, hold: seq}
+	switch {
+	case !x.news(at, m):
+	case stateOf(h) == retried:
+		x.put(&entry{place: at, mark: m, since: h.Intent.Proposed, at: h.Deadline, executor: h.Doubt.Executor, grant: h.Doubt.Grant, line: lineOf(h)})
+	default:
+		x.end(at, m)
 	}
 }
 
@@ -121,7 +149,7 @@ func (x *Index) Settled(s schemas.Settlement) {
 		x.reschedule(hold, earliest(hold.at, x.now().Add(closeWait)))
 	}
 	at := place{key, false}
-	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw || x.entries[at] != nil || x.isOver(at) {
+	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw || !x.news(at, mark{}) {
 		return
 	}
 	x.put(&entry{place: at, since: s.Intent.Proposed, at: s.ExecuteBy, line: schemas.HoldLine{
@@ -129,6 +157,7 @@ func (x *Index) Settled(s schemas.Settlement) {
 		Intent:   key.ID,
 		Action:   s.Intent.Action,
 		State:    schemas.Released,
+		Digest:   s.Intent.Digest,
 		Since:    s.At,
 		Deadline: s.ExecuteBy,
 	}})
@@ -142,45 +171,46 @@ const closeWait = time.Second
 func (x *Index) Granted(g schemas.Grant, p schemas.Pointer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	at := place{g.Key(), false}
-	have := x.entries[at]
-	if have == nil && x.isOver(at) || have != nil && have.grant.Seq >= p.Seq {
+	at, m := place{g.Key(), false}, mark{grant: p.Seq}
+	if !x.news(at, m) {
 		return
 	}
 	since := g.At
-	if have != nil {
+	if have := x.entries[at]; have != nil {
 		since = have.since
 	}
-	x.put(&entry{place: at, since: since, at: g.LeaseUntil, executor: g.Executor, grant: p, line: schemas.HoldLine{
+	x.put(&entry{place: at, mark: m, since: since, at: g.LeaseUntil, executor: g.Executor, grant: p, line: schemas.HoldLine{
 		Agent:    g.Agent,
 		Intent:   g.Intent,
 		Action:   g.Action,
 		State:    schemas.Granted,
+		Digest:   g.Digest,
 		Since:    g.At,
 		Deadline: g.LeaseUntil,
 	}})
 }
 
-// Ended takes in that no executor has anything to do about the intent any more.
-func (x *Index) Ended(k schemas.Key) {
+// Ended takes in that no executor has anything to do about the intent after its
+// grant, or lapse, with the sequence last, 0 meaning that there is none.
+func (x *Index) Ended(k schemas.Key, last uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.end(place{k, false})
+	x.end(place{k, false}, mark{last, spent})
 }
 
 // NotHeld takes in that there is no hold on the intent.
 func (x *Index) NotHeld(k schemas.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.end(place{k, true})
+	x.drop(place{k, true})
 }
 
-// ClaimAgain notes that a granted intent is over its lease and may be claimed by
-// another until the given time.
-func (x *Index) ClaimAgain(k schemas.Key, until time.Time) {
+// ClaimAgain notes that the grant that p names is over its lease, and its intent
+// may be claimed by another until the given time.
+func (x *Index) ClaimAgain(k schemas.Key, p schemas.Pointer, until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if have := x.entries[place{k, false}]; have != nil && have.line.State == schemas.Granted {
+	if have := x.entries[place{k, false}]; have != nil && have.line.State == schemas.Granted && have.grant == p {
 		have.again = true
 		x.reschedule(have, until)
 	}
@@ -196,6 +226,10 @@ func (x *Index) put(e *entry) {
 		x.queues[e.line.Queue] = slices.Insert(queue, i, e)
 	}
 	if e.counted() {
+		if x.admits[e.Key] {
+			delete(x.admits, e.Key)
+			x.uncount(e.Agent)
+		}
 		x.agents[e.Agent]++
 	}
 	x.schedule(e)
@@ -215,26 +249,38 @@ func (x *Index) drop(at place) {
 		}
 	}
 	if e.counted() {
-		if x.agents[e.Agent]--; x.agents[e.Agent] == 0 {
-			delete(x.agents, e.Agent)
-		}
+		x.uncount(e.Agent)
 	}
 	x.unschedule(e)
 }
 
-func (x *Index) end(at place) {
-	x.drop(at)
-	x.over[at] = true
+// news reports whether something with the mark m is not known yet at a place.
+func (x *Index) news(at place, m mark) bool {
+	if e := x.entries[at]; e != nil {
+		return m.after(e.mark)
+	}
+	for _, over := range []map[place]mark{x.over, x.overBefore} {
+		if ended, known := over[at]; known && !m.after(ended) {
+			return false
+		}
+	}
+	return true
 }
 
-func (x *Index) isOver(at place) bool { return x.over[at] || x.overBefore[at] }
+// end takes out what is at a place and not after m, and remembers that.
+func (x *Index) end(at place, m mark) {
+	if x.news(at, m) {
+		x.drop(at)
+		x.over[at] = m
+	}
+}
 
 // Forget drops what the call before last, or earlier, was told had ended. Call it
 // at intervals that are longer than records may be late.
 func (x *Index) Forget() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.over, x.overBefore = map[place]bool{}, x.over
+	x.over, x.overBefore = map[place]mark{}, x.over
 }
 
 // counted reports whether the intent counts against its agent's limit.
@@ -243,14 +289,35 @@ func (e *entry) counted() bool { return e.line.State == schemas.Parked && e.line
 // listed reports whether reviewers see the intent.
 func (e *entry) listed() bool { return e.counted() || e.line.State == schemas.InDoubt }
 
-// OpenHolds returns how many intents of agent wait for reviewers, except the one
-// given.
-func (x *Index) OpenHolds(agent schemas.Name, except schemas.Key) int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	n := x.agents[agent]
-	if e := x.entries[place{except, true}]; e != nil && e.counted() {
-		n--
+// Admit reports whether an intent may be put before the reviewers, if at most
+// limit of its agent may wait for them. It counts as one of them from then on,
+// until Admitted is called and the index knows what came of it.
+func (x *Index) Admit(k schemas.Key, limit int) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e := x.entries[place{k, true}]; x.admits[k] || e != nil && e.counted() {
+		return true
 	}
-	return n
+	if x.agents[k.Agent] >= limit {
+		return false
+	}
+	x.admits[k] = true
+	x.agents[k.Agent]++
+	return true
+}
+
+// Admitted ends what Admit began.
+func (x *Index) Admitted(k schemas.Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.admits[k] {
+		delete(x.admits, k)
+		x.uncount(k.Agent)
+	}
+}
+
+func (x *Index) uncount(agent schemas.Name) {
+	if x.agents[agent]--; x.agents[agent] == 0 {
+		delete(x.agents, agent)
+	}
 }

@@ -31,16 +31,20 @@ func (e *Execute) lookAtHold(ctx context.Context, k schemas.Key) error {
 	if err := e.finishHold(ctx, h, at); err != nil {
 		return err
 	}
-	if line, _ := e.Index.Line(k); line.State == schemas.Parked {
+	if line, _ := e.Index.Line(k); line.State == schemas.Parked && e.now().Before(line.Deadline) {
 		e.Index.PostponeHold(k, line.Deadline)
 	}
 	return nil
 }
 
-// finishHold closes a hold that is settled, and else does what follows from its
-// state.
+// finishHold closes a hold that is settled, or in doubt and reported on, and else
+// does what follows from its state.
 func (e *Execute) finishHold(ctx context.Context, h schemas.Hold, at schemas.Record) error {
-	if h.State != schemas.Parked {
+	switch h.State {
+	case schemas.InDoubt:
+		return e.closeReported(ctx, h)
+	case schemas.Parked:
+	default:
 		return nil
 	}
 	settled, _, err := e.settlement(ctx, h.Intent.Key())
@@ -62,30 +66,32 @@ func (e *Execute) lookAtWork(ctx context.Context, k schemas.Key) error {
 	return e.lapse(ctx, k)
 }
 
-// lapse records that nobody claimed a release in time.
+// lapse records that nobody claimed a release in time. If the release does not
+// wait for that any more, the index learns what became of it.
 func (e *Execute) lapse(ctx context.Context, k schemas.Key) error {
 	c, err := e.released(ctx, k)
 	if errors.Is(err, schemas.ErrNotFound) || errors.Is(err, schemas.ErrClosed) {
-		e.Index.Ended(k)
+		e.Index.Ended(k, spent)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if by := c.executeBy(); e.now().Before(by) {
-		e.Index.PostponeWork(k, by)
-		return nil
-	}
 	grant, at, err := e.lastGrant(ctx, k)
 	switch {
-	case errors.Is(err, schemas.ErrNotFound), err == nil && grant != nil && c.retries(at):
-		return e.writeLapse(ctx, c, at)
-	case err != nil:
+	case err != nil && !errors.Is(err, schemas.ErrNotFound):
 		return err
-	case grant == nil:
-		e.Index.Ended(k)
-	default:
+	case err == nil && grant == nil:
+		e.Index.Ended(k, at.Seq)
+	case err == nil && !c.retries(at):
 		e.Index.Granted(*grant, at.Pointer())
+		if c.hold != nil {
+			e.Index.Held(*c.hold, c.held)
+		}
+	case e.now().Before(c.executeBy()):
+		e.Index.PostponeWork(k, c.executeBy())
+	default:
+		return e.writeLapse(ctx, c, at)
 	}
 	return nil
 }
@@ -100,10 +106,11 @@ func (e *Execute) writeLapse(ctx context.Context, c claim, last schemas.Record) 
 		At:     e.now(),
 		Trail:  []schemas.Pointer{c.at.Pointer()},
 	}
-	if _, err := e.append(ctx, l, l.At, traceOf(c.at), schemas.Expect{Filter: schemas.GrantFilter(in.Key()), Last: last.Seq}); err != nil {
+	r, err := e.append(ctx, l, l.At, traceOf(c.at), schemas.Expect{Filter: schemas.GrantFilter(in.Key()), Last: last.Seq})
+	if err != nil {
 		return err
 	}
-	e.Index.Ended(in.Key())
+	e.Index.Ended(in.Key(), r.Seq)
 	e.Bell.Intent(in.Key(), schemas.Lapsed)
 	return nil
 }
@@ -112,24 +119,28 @@ func (e *Execute) writeLapse(ctx context.Context, c claim, last schemas.Record) 
 // try an idempotent action for a while; anything else is in doubt.
 func (e *Execute) endLease(ctx context.Context, k schemas.Key) error {
 	g, at, err := e.lastGrant(ctx, k)
-	if errors.Is(err, schemas.ErrNotFound) || err == nil && g == nil {
-		e.Index.Ended(k)
+	switch {
+	case errors.Is(err, schemas.ErrNotFound):
+		e.Index.Ended(k, spent)
+		return nil
+	case err != nil:
+		return err
+	case g == nil:
+		e.Index.Ended(k, at.Seq)
 		return nil
 	}
-	if err != nil {
-		return err
-	}
+	e.Index.Granted(*g, at.Pointer())
 	report, err := e.reported(ctx, *g, at)
 	if err != nil {
 		return err
 	}
 	switch again := g.LeaseUntil.Add(claimAgain); {
 	case report != nil:
-		e.Index.Ended(k)
+		e.Index.Ended(k, at.Seq)
 	case e.now().Before(g.LeaseUntil):
 		e.Index.PostponeWork(k, g.LeaseUntil)
 	case g.Idempotent && e.now().Before(again):
-		e.Index.ClaimAgain(k, again)
+		e.Index.ClaimAgain(k, at.Pointer(), again)
 	default:
 		return e.doubt(ctx, *g, at)
 	}

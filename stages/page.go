@@ -117,18 +117,17 @@ func (x *Index) Work(systems []string, limit int) []schemas.Key {
 	return keys
 }
 
-// Waiting returns the intents that have their approvals and wait for something
-// else, such as a thaw.
-func (x *Index) Waiting() []schemas.Key {
+// Waiting returns the holds that have their approvals and wait for a thaw.
+func (x *Index) Waiting() []schemas.HoldLine {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	var keys []schemas.Key
+	var lines []schemas.HoldLine
 	for _, e := range x.entries {
 		if e.line.State == schemas.Parked && e.line.Waiting != "" {
-			keys = append(keys, e.Key)
+			lines = append(lines, e.line)
 		}
 	}
-	return keys
+	return lines
 }
 
 // Find returns the intents of that id that wait, of whichever agent.

@@ -46,6 +46,10 @@ type Directory interface {
 	// ByName returns the identity of that name, and false if there is none, or
 	// there is none any more.
 	ByName(name schemas.Name) (schemas.Identity, bool)
+
+	// Ever returns the identity that has that name or had it, and false if there
+	// never was one: no name is given twice.
+	Ever(name schemas.Name) (schemas.Identity, bool)
 }
 
 // Policy is the active bundle, as a stage uses it. It may be used concurrently.

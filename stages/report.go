@@ -59,7 +59,7 @@ func (e *Execute) report(ctx context.Context, r schemas.Record) (*schemas.Fault,
 	if fault != nil || err != nil {
 		return fault, err
 	}
-	e.Index.Ended(report.Key())
+	e.Index.Ended(report.Key(), at.Seq)
 	e.Bell.Intent(report.Key(), report.State)
 	return nil, nil
 }
@@ -82,8 +82,7 @@ func reportsOn(report schemas.Report, g schemas.Grant, at schemas.Record) bool {
 	return report.Executor == g.Executor && report.Digest == g.Digest && report.Grant == at.Pointer()
 }
 
-// firstReport returns the record of the first report that counts for a grant, or
-// nil.
+// firstReport returns the record of the first report on a grant, or nil.
 func (e *Execute) firstReport(ctx context.Context, g schemas.Grant, at schemas.Record) (*schemas.Record, error) {
 	subject := schemas.Report{Executor: g.Executor, Agent: g.Agent, Intent: g.Intent}.Subject()
 	var first *schemas.Record
@@ -97,14 +96,22 @@ func (e *Execute) firstReport(ctx context.Context, g schemas.Grant, at schemas.R
 	return first, err
 }
 
-// reported returns the report that counts for a grant, or nil.
+// reported returns the report that counts for a grant, or nil: the first, unless
+// it was rejected.
 func (e *Execute) reported(ctx context.Context, g schemas.Grant, at schemas.Record) (*schemas.Report, error) {
 	r, err := e.firstReport(ctx, g, at)
 	if err != nil || r == nil {
 		return nil, err
 	}
 	var report schemas.Report
-	return &report, read(*r, &report)
+	if err := read(*r, &report); err != nil {
+		return nil, err
+	}
+	rejected, err := e.rejection(ctx, *r, schemas.Subject{Writer: g.Executor, Agent: g.Agent, Intent: g.Intent})
+	if err != nil || rejected != nil {
+		return nil, err
+	}
+	return &report, nil
 }
 
 // closeDoubt ends the doubt about an intent whose executor did report, late. It
@@ -134,6 +141,24 @@ func (e *Execute) closeDoubt(ctx context.Context, report schemas.Report) (*schem
 	return nil, e.closeHold(ctx, h, at, state)
 }
 
+// closeReported ends a doubt that a report came just before: whoever took in the
+// report saw no doubt, and whoever wrote the doubt saw no report.
+func (e *Execute) closeReported(ctx context.Context, h schemas.Hold) error {
+	g, at, err := e.lastGrant(ctx, h.Intent.Key())
+	if errors.Is(err, schemas.ErrNotFound) || err == nil && (g == nil || at.Pointer() != h.Doubt.Grant) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	report, err := e.reported(ctx, *g, at)
+	if err != nil || report == nil {
+		return err
+	}
+	_, err = e.closeDoubt(ctx, *report)
+	return err
+}
+
 // resolve ends a doubt by a reviewer's word.
 func (e *Execute) resolve(ctx context.Context, h schemas.Hold, at schemas.Record, d schemas.Decision, r schemas.Record) error {
 	happened := map[schemas.Verdict]event{schemas.WasDone: wasDone, schemas.WasNotDone: wasNotDone, schemas.Retry: retry}[d.Verdict]
@@ -158,12 +183,8 @@ func (e *Execute) resolve(ctx context.Context, h schemas.Hold, at schemas.Record
 }
 
 // doubt puts an intent whose executor said nothing in time before the reviewers.
-// It returns nil if there is no reason to any more.
+// If that was done before, the index learns it.
 func (e *Execute) doubt(ctx context.Context, g schemas.Grant, at schemas.Record) error {
-	report, err := e.reported(ctx, g, at)
-	if err != nil || report != nil {
-		return err
-	}
 	settled, settledAt, err := e.settlement(ctx, g.Key())
 	if err != nil {
 		return err
@@ -172,25 +193,37 @@ func (e *Execute) doubt(ctx context.Context, g schemas.Grant, at schemas.Record)
 	if err != nil && !errors.Is(err, schemas.ErrNotFound) {
 		return err
 	}
-	if err == nil && h.Doubt != nil && h.Doubt.Grant == at.Pointer() {
+	own := err == nil && h.Intent.Digest == settled.Intent.Digest
+	switch {
+	case own && h.Doubt != nil && h.Doubt.Grant == at.Pointer():
+		e.Index.Held(h, holdAt.Seq)
 		return nil
+	case own:
+		h = h.Next(holdAt.Hash(), e.now())
+	case err == nil && h.Open():
+		// Another intent of that id is on hold, and has not been refused yet.
+		if err := e.closeSettled(ctx, h, holdAt, settled); err != nil {
+			return err
+		}
+		return e.doubt(ctx, g, at)
+	default:
+		queue, err := e.queueOf(ctx, g.Action)
+		if err != nil {
+			return err
+		}
+		h = schemas.Hold{
+			Intent:  settled.Intent,
+			Queue:   queue,
+			Opinion: schemas.Opinion{Outcome: schemas.Release},
+			Bundle:  g.Bundle,
+			Trail:   []schemas.Pointer{settledAt.Pointer(), at.Pointer()},
+			At:      e.now(),
+		}
 	}
-	next := schemas.Hold{
-		Intent:  settled.Intent,
-		Opinion: schemas.Opinion{Outcome: schemas.Release},
-		Bundle:  g.Bundle,
-		Trail:   append([]schemas.Pointer{settledAt.Pointer()}, at.Pointer()),
-		At:      e.now(),
-	}
-	if err == nil {
-		next = h.Next(holdAt.Hash(), e.now())
-	} else if next.Queue, err = e.queueOf(ctx, g.Action); err != nil {
-		return err
-	}
-	next.State = schemas.InDoubt
-	next.Doubt = &schemas.Doubt{Grant: at.Pointer(), Executor: g.Executor, Since: next.At}
-	next.Deadline, next.Remind = time.Time{}, time.Time{}
-	_, err = e.writeHold(ctx, next, holdAt.Seq, traceOf(at))
+	h.State, h.Waiting = schemas.InDoubt, ""
+	h.Doubt = &schemas.Doubt{Grant: at.Pointer(), Executor: g.Executor, Since: h.At}
+	h.Deadline, h.Remind = time.Time{}, time.Time{}
+	_, err = e.writeHold(ctx, h, holdAt.Seq, traceOf(at))
 	return err
 }
 

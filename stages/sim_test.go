@@ -178,6 +178,11 @@ func (s *sim) ByName(name schemas.Name) (schemas.Identity, bool) {
 	return id, ok && !s.removed[name]
 }
 
+func (s *sim) Ever(name schemas.Name) (schemas.Identity, bool) {
+	id, ok := s.people[name]
+	return id, ok
+}
+
 // Check is the health of this history.
 func (s *sim) Check() error {
 	s.mu.Lock()
@@ -228,6 +233,8 @@ type adminDirectory struct{}
 func (adminDirectory) ByName(name schemas.Name) (schemas.Identity, bool) {
 	return schemas.Identity{Name: name, Role: schemas.RolePolicyAdmin}, true
 }
+
+func (d adminDirectory) Ever(name schemas.Name) (schemas.Identity, bool) { return d.ByName(name) }
 
 // control hands a record of CONTROL to a process.
 func (s *sim) control(c *ControlState, content schemas.Content) {
@@ -388,7 +395,7 @@ func (s *sim) timers(i int) {
 	s.follow(s.replicas[i])
 	s.guarded(i, func(p *replica) error {
 		held, work, _ := p.execute.Index.Due()
-		for _, k := range append(held, p.execute.Index.Waiting()...) {
+		for _, k := range append(held, p.execute.thawed()...) {
 			if err := p.execute.lookAtHold(context.Background(), k); err != nil {
 				s.t.Logf("looking at hold %s: %v", k, err)
 				p.execute.Index.PostponeHold(k, s.now())

@@ -60,9 +60,10 @@ func (x *Index) unschedule(e *entry) {
 	}
 }
 
-// Due takes out the timers whose time has come, and returns their intents, those
-// on hold and those with executors, and when the next timer fires. A timer that
-// was taken out does not fire again unless it is postponed.
+// Due returns the intents whose time has come, those on hold and those with
+// executors, and when the next timer fires. What is still there after a look, and
+// was not postponed, is looked at again: whatever becomes of the look, nothing
+// that waits is forgotten.
 func (x *Index) Due() (held, work []schemas.Key, next time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -71,11 +72,14 @@ func (x *Index) Due() (held, work []schemas.Key, next time.Time) {
 		if first := x.timers[0]; first.at.After(now) {
 			return held, work, first.at
 		}
-		if e := heap.Pop(&x.timers).(*entry); e.hold {
+		e := x.timers[0]
+		if e.hold {
 			held = append(held, e.Key)
 		} else {
 			work = append(work, e.Key)
 		}
+		e.at = now.Add(lookAgain)
+		heap.Fix(&x.timers, 0)
 	}
 	return held, work, time.Time{}
 }
@@ -148,6 +152,9 @@ const (
 	// timerWidth is how many timers are handled at once.
 	timerWidth = 32
 
+	// lookAgain is when a timer fires again that brought nothing about.
+	lookAgain = time.Minute
+
 	// timerRetry is when a timer fires again that could not be handled.
 	timerRetry = time.Second
 
@@ -179,11 +186,24 @@ func (e *Execute) RunTimers(ctx context.Context, log zerolog.Logger) {
 		case <-e.Index.wake:
 		case <-forget.C:
 			e.Index.Forget()
+			// One that was about to wait when the thaw came was not there to be found.
+			r.fire(ctx, e.thawed(), e.lookAtHold, e.Index.PostponeHold)
 		case <-e.Control.Thawed():
-			r.fire(ctx, e.Index.Waiting(), e.lookAtHold, e.Index.PostponeHold)
+			r.fire(ctx, e.thawed(), e.lookAtHold, e.Index.PostponeHold)
 		}
 		alarm.Stop()
 	}
+}
+
+// thawed returns the intents that wait, and have nothing to wait for any more.
+func (e *Execute) thawed() []schemas.Key {
+	var keys []schemas.Key
+	for _, line := range e.Index.Waiting() {
+		if _, frozen := e.Control.Frozen(line.Agent, line.Action); !frozen {
+			keys = append(keys, schemas.Key{Agent: line.Agent, ID: line.Intent})
+		}
+	}
+	return keys
 }
 
 // timerRun is one run of the timers.
