@@ -24,13 +24,24 @@ func (e onDecision) Handle(ctx context.Context, r schemas.Record) error {
 	return e.judgeMessage(ctx, r, s, e.decide)
 }
 
-// Refuse records that r could not be handled.
+// Refuse records that r could not be handled. If it counts already, it was what
+// follows from it that panicked: that is tried again after a while.
 func (e onDecision) Refuse(ctx context.Context, r schemas.Record, _ string) error {
 	s, err := schemas.ParseSubject(r.Subject)
 	if err != nil {
 		return e.rejectUnaddressed(ctx, r, s, err)
 	}
-	return e.reject(ctx, r, s, schemas.Fault{Code: schemas.CodeInternal})
+	key := schemas.Key{Agent: s.Agent, ID: s.Intent}
+	h, _, err := e.hold(ctx, key)
+	switch {
+	case err != nil && !errors.Is(err, schemas.ErrNotFound):
+		return err
+	case err == nil && h.Counted(r.Pointer()):
+		e.Index.PostponeHold(key, e.now().Add(lookAgain))
+		return nil
+	default:
+		return e.reject(ctx, r, s, schemas.Fault{Code: schemas.CodeInternal})
+	}
 }
 
 // decide returns why the decision in r does not count, or lets it count. A crash

@@ -168,7 +168,16 @@ func (e *Execute) settleFirst(ctx context.Context, m matter, s schemas.Settlemen
 
 // refuseDuplicate refuses an intent whose id its agent has used for something
 // else. It is settled under the sequence of the intent, because its id is taken.
+// If the id is settled for this very intent, that was the verdict, whatever this
+// one would be.
 func (e *Execute) refuseDuplicate(ctx context.Context, m matter) error {
+	settled, _, err := e.settlement(ctx, m.intent.Key())
+	if err == nil && settled.Intent.Digest == m.intent.Digest {
+		return nil
+	}
+	if err != nil && !errors.Is(err, schemas.ErrNotFound) {
+		return err
+	}
 	in := m.intent
 	in.ID = schemas.SequenceID(m.trail[0].Seq)
 	in.Digest = schemas.DigestOf(in)

@@ -51,7 +51,8 @@ func (x *Index) knows(k schemas.Key, kind string) bool {
 }
 
 // reported takes in a report. It ends what its executor was granted, if that is
-// known by now: else the timer of the grant finds the report.
+// known by now and not in doubt: else the timer of the grant finds the report, or
+// a state of the hold says what came of it.
 func (x *Index) reported(r schemas.Record, k schemas.Key) {
 	var report schemas.Report
 	if checkReport(r, &report) != nil {
@@ -61,7 +62,7 @@ func (x *Index) reported(r schemas.Record, k schemas.Key) {
 	defer x.mu.Unlock()
 	at := place{k, false}
 	e := x.entries[at]
-	if e != nil && e.executor == report.Executor && e.grant == report.Grant && e.line.Digest == report.Digest {
-		x.end(at, mark{report.Grant.Seq, spent})
+	if e != nil && e.line.State == schemas.Granted && e.executor == report.Executor && e.grant == report.Grant && e.line.Digest == report.Digest {
+		x.end(at, e.mark)
 	}
 }

@@ -44,9 +44,6 @@ type place struct {
 // order the streams are read.
 type mark struct{ grant, hold uint64 }
 
-// spent stands in a mark for a grant of which nothing more can be said.
-const spent = ^uint64(0)
-
 func (m mark) after(n mark) bool {
 	return m.grant > n.grant || m.grant == n.grant && m.hold > n.hold
 }
@@ -190,12 +187,19 @@ func (x *Index) Granted(g schemas.Grant, p schemas.Pointer) {
 	}})
 }
 
-// Ended takes in that no executor has anything to do about the intent after its
-// grant, or lapse, with the sequence last, 0 meaning that there is none.
-func (x *Index) Ended(k schemas.Key, last uint64) {
+// Ended takes in that no executor has anything to do any more about the grant of
+// an intent, or after the lapse, whose record has the sequence seq.
+func (x *Index) Ended(k schemas.Key, seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.end(place{k, false}, mark{last, spent})
+	x.end(place{k, false}, mark{grant: seq})
+}
+
+// NotReleased takes in that the intent is nothing for executors.
+func (x *Index) NotReleased(k schemas.Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.drop(place{k, false})
 }
 
 // NotHeld takes in that there is no hold on the intent.
@@ -267,10 +271,13 @@ func (x *Index) news(at place, m mark) bool {
 	return true
 }
 
-// end takes out what is at a place and not after m, and remembers that.
+// end takes out what is at a place, unless it is after m, and remembers that.
 func (x *Index) end(at place, m mark) {
-	if x.news(at, m) {
-		x.drop(at)
+	if e := x.entries[at]; e != nil && e.mark.after(m) {
+		return
+	}
+	x.drop(at)
+	if over, known := x.over[at]; !known || m.after(over) {
 		x.over[at] = m
 	}
 }

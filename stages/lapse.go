@@ -71,7 +71,7 @@ func (e *Execute) lookAtWork(ctx context.Context, k schemas.Key) error {
 func (e *Execute) lapse(ctx context.Context, k schemas.Key) error {
 	c, err := e.released(ctx, k)
 	if errors.Is(err, schemas.ErrNotFound) || errors.Is(err, schemas.ErrClosed) {
-		e.Index.Ended(k, spent)
+		e.Index.NotReleased(k)
 		return nil
 	}
 	if err != nil {
@@ -90,10 +90,26 @@ func (e *Execute) lapse(ctx context.Context, k schemas.Key) error {
 		}
 	case e.now().Before(c.executeBy()):
 		e.Index.PostponeWork(k, c.executeBy())
+	case c.retried:
+		return e.lapseRetry(ctx, c, *grant, at)
 	default:
 		return e.writeLapse(ctx, c, at)
 	}
 	return nil
+}
+
+// lapseRetry records that nobody tried again in time, unless the executor that was
+// in doubt did report.
+func (e *Execute) lapseRetry(ctx context.Context, c claim, g schemas.Grant, at schemas.Record) error {
+	report, err := e.reported(ctx, g, at)
+	if err != nil {
+		return err
+	}
+	if report == nil {
+		return e.writeLapse(ctx, c, at)
+	}
+	_, err = e.closeDoubt(ctx, *report)
+	return err
 }
 
 func (e *Execute) writeLapse(ctx context.Context, c claim, last schemas.Record) error {
@@ -121,7 +137,7 @@ func (e *Execute) endLease(ctx context.Context, k schemas.Key) error {
 	g, at, err := e.lastGrant(ctx, k)
 	switch {
 	case errors.Is(err, schemas.ErrNotFound):
-		e.Index.Ended(k, spent)
+		e.Index.NotReleased(k)
 		return nil
 	case err != nil:
 		return err

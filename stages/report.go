@@ -24,11 +24,22 @@ func (e onReport) Handle(ctx context.Context, r schemas.Record) error {
 	return e.judgeMessage(ctx, r, s, e.report)
 }
 
-// Refuse records that r could not be handled.
+// Refuse records that r could not be handled. If it is the report on its grant, it
+// counts by being there: a doubt that it should have closed is closed later.
 func (e onReport) Refuse(ctx context.Context, r schemas.Record, _ string) error {
 	s, err := schemas.ParseSubject(r.Subject)
 	if err != nil {
 		return e.rejectUnaddressed(ctx, r, s, err)
+	}
+	grant, at, err := e.lastGrant(ctx, schemas.Key{Agent: s.Agent, ID: s.Intent})
+	if err != nil && !errors.Is(err, schemas.ErrNotFound) {
+		return err
+	}
+	if err == nil && grant != nil {
+		first, err := e.firstReport(ctx, *grant, at)
+		if err != nil || first != nil && first.Seq == r.Seq {
+			return err
+		}
 	}
 	return e.reject(ctx, r, s, schemas.Fault{Code: schemas.CodeInternal})
 }
@@ -82,7 +93,8 @@ func reportsOn(report schemas.Report, g schemas.Grant, at schemas.Record) bool {
 	return report.Executor == g.Executor && report.Digest == g.Digest && report.Grant == at.Pointer()
 }
 
-// firstReport returns the record of the first report on a grant, or nil.
+// firstReport returns the record of the first report that counts for a grant, or
+// nil.
 func (e *Execute) firstReport(ctx context.Context, g schemas.Grant, at schemas.Record) (*schemas.Record, error) {
 	subject := schemas.Report{Executor: g.Executor, Agent: g.Agent, Intent: g.Intent}.Subject()
 	var first *schemas.Record
@@ -96,22 +108,14 @@ func (e *Execute) firstReport(ctx context.Context, g schemas.Grant, at schemas.R
 	return first, err
 }
 
-// reported returns the report that counts for a grant, or nil: the first, unless
-// it was rejected.
+// reported returns the report that counts for a grant, or nil.
 func (e *Execute) reported(ctx context.Context, g schemas.Grant, at schemas.Record) (*schemas.Report, error) {
 	r, err := e.firstReport(ctx, g, at)
 	if err != nil || r == nil {
 		return nil, err
 	}
 	var report schemas.Report
-	if err := read(*r, &report); err != nil {
-		return nil, err
-	}
-	rejected, err := e.rejection(ctx, *r, schemas.Subject{Writer: g.Executor, Agent: g.Agent, Intent: g.Intent})
-	if err != nil || rejected != nil {
-		return nil, err
-	}
-	return &report, nil
+	return &report, read(*r, &report)
 }
 
 // closeDoubt ends the doubt about an intent whose executor did report, late. It

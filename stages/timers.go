@@ -3,7 +3,9 @@ package stages
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -214,14 +216,19 @@ type timerRun struct {
 	busy   sync.WaitGroup
 }
 
-// fire handles intents whose time has come. One that cannot be handled, or on
-// which handling panics, is looked at again; the others go on.
+// fire handles intents whose time has come. One that cannot be handled is looked at
+// again soon, one on which handling panics later; the others go on.
 func (r *timerRun) fire(ctx context.Context, keys []schemas.Key, handle func(context.Context, schemas.Key) error, postpone func(schemas.Key, time.Time)) {
 	for _, k := range keys {
 		r.places <- struct{}{}
 		r.busy.Go(func() {
 			defer func() { <-r.places }()
-			if err := recovered(context.WithoutCancel(ctx), k, handle); err != nil {
+			err := recovered(context.WithoutCancel(ctx), k, handle)
+			switch {
+			case errors.Is(err, errPanicked):
+				r.log.Error().Err(err).Stringer("intent", k).Msg("a timer; trying again")
+				postpone(k, r.now().Add(lookAgain))
+			case err != nil:
 				r.log.Warn().Err(err).Stringer("intent", k).Msg("a timer; trying again")
 				postpone(k, r.now().Add(timerRetry))
 			}
@@ -229,11 +236,13 @@ func (r *timerRun) fire(ctx context.Context, keys []schemas.Key, handle func(con
 	}
 }
 
-// recovered calls handle and returns its panic as an error.
+var errPanicked = errors.New("panicked")
+
+// recovered calls handle and returns its panic as an errPanicked, with the stack.
 func recovered(ctx context.Context, k schemas.Key, handle func(context.Context, schemas.Key) error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("panicked: %v", cause)
+			err = fmt.Errorf("%w: %v\n%s", errPanicked, cause, debug.Stack())
 		}
 	}()
 	return handle(ctx, k)

@@ -25,7 +25,7 @@ func scenarios() []scenario {
 	arrived := func(s *sim, _ schemas.Key) { s.drain() }
 	approve := func(s *sim, k schemas.Key) { s.drain(); s.vote(k, "ann", schemas.Approve) }
 	claimed := func(s *sim, k schemas.Key) { s.drain(); s.tryClaim(0, "run", k, "nonce") }
-	doubtful := func(s *sim, k schemas.Key) { claimed(s, k); s.pass(2 * time.Minute); s.timers(0) }
+	doubtful := func(s *sim, k schemas.Key) { claimed(s, k); s.pass(2 * time.Minute); s.tick() }
 	return []scenario{
 		{name: "release by the rules", action: "sys.small", act: arrive, want: schemas.Released},
 		{name: "release that exposes", action: "sys.read", act: arrive, want: schemas.Released, check: exposedOnce},
@@ -36,13 +36,13 @@ func scenarios() []scenario {
 		{name: "first of two approvals", action: "sys.two", before: approve, act: arrive, want: schemas.Parked},
 		{name: "denial", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.vote(k, "ann", schemas.Deny) }, act: arrive, want: schemas.Refused},
 		{name: "decision that does not count", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.vote(k, "olga", schemas.Approve) }, act: arrive, want: schemas.Parked, check: rejectedOnce},
-		{name: "expiry", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.pass(80 * time.Hour) }, act: func(s *sim, _ schemas.Key) { s.timers(0) }, want: schemas.Refused},
+		{name: "expiry", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.pass(80 * time.Hour) }, act: func(s *sim, _ schemas.Key) { s.tick() }, want: schemas.Refused},
 		{name: "withdrawal", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.withdraw(k) }, act: arrive, want: schemas.Refused},
 		{name: "wait for a thaw", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.freezeBot() }, act: arrive, want: schemas.Parked},
-		{name: "thaw", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.freezeBot(); s.drain(); s.thaw() }, act: func(s *sim, _ schemas.Key) { s.timers(0) }, want: schemas.Released},
+		{name: "thaw", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.freezeBot(); s.drain(); s.thaw() }, act: func(s *sim, _ schemas.Key) { s.tick() }, want: schemas.Released},
 		{name: "claim", action: "sys.small", before: arrived, act: func(s *sim, k schemas.Key) { s.claimOnce(k) }, want: schemas.Granted, check: grantedOnce},
-		{name: "lapse", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.drain(); s.pass(time.Hour) }, act: func(s *sim, _ schemas.Key) { s.timers(0) }, want: schemas.Lapsed},
-		{name: "doubt", action: "sys.small", before: func(s *sim, k schemas.Key) { claimed(s, k); s.pass(2 * time.Minute) }, act: func(s *sim, _ schemas.Key) { s.timers(0) }, want: schemas.InDoubt},
+		{name: "lapse", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.drain(); s.pass(time.Hour) }, act: func(s *sim, _ schemas.Key) { s.tick() }, want: schemas.Lapsed},
+		{name: "doubt", action: "sys.small", before: func(s *sim, k schemas.Key) { claimed(s, k); s.pass(2 * time.Minute) }, act: func(s *sim, _ schemas.Key) { s.tick() }, want: schemas.InDoubt},
 		{name: "claim again", action: "sys.again", before: func(s *sim, k schemas.Key) { claimed(s, k); s.pass(2 * time.Minute) }, act: func(s *sim, k schemas.Key) { s.claimOnce(k) }, want: schemas.Granted},
 		{name: "word that it was done", action: "sys.small", before: func(s *sim, k schemas.Key) { doubtful(s, k); s.vote(k, "ann", schemas.WasDone) }, act: arrive, want: schemas.Done},
 		{name: "retry", action: "sys.small", before: func(s *sim, k schemas.Key) { doubtful(s, k); s.vote(k, "ann", schemas.Retry) }, act: arrive, want: schemas.Released},
@@ -59,7 +59,7 @@ func TestEveryWrite(t *testing.T) {
 	a := newArena(t)
 	for _, c := range scenarios() {
 		t.Run(c.name, func(t *testing.T) {
-			for what := lost; what < lastFault; what++ {
+			for what := lost; what <= died; what++ {
 				for nth := 0; ; nth++ {
 					if hit := c.run(t, a, nth, what); !hit {
 						if nth == 0 && !c.silent {
@@ -86,16 +86,14 @@ func (c scenario) run(t *testing.T, a *arena, nth int, what fault) (hit bool) {
 	s.replicas[0].faults.set(nth, what)
 	process := s.replicas[0]
 	c.act(s, key)
-	process.faults.mu.Lock()
-	hit = process.faults.what == none
-	process.faults.mu.Unlock()
+	hit = process.faults.hit()
 	process.faults.set(0, none)
 	s.revive()
 	s.pass(closeWait)
 	c.act(s, key)
-	s.timers(0)
+	s.tick()
 	s.drain()
-	now, err := s.calm().execute.standing(t.Context(), key)
+	now, err := s.look.standing(t.Context(), key)
 	if err != nil || now.state() != c.want {
 		t.Fatalf("write %d, fault %d: got %s, %v, want %s", nth, what, now.state(), err, c.want)
 	}
@@ -121,7 +119,7 @@ func rejectedOnce(t *testing.T, _ *sim, _ schemas.Key, l ledger) {
 
 func exposedOnce(t *testing.T, s *sim, _ schemas.Key, _ ledger) {
 	t.Helper()
-	e, _, err := s.calm().execute.exposure(t.Context(), "bot")
+	e, _, err := s.look.exposure(t.Context(), "bot")
 	must(t, err)
 	if len(e.Seen) != 1 {
 		t.Errorf("exposed to %d actions, want 1", len(e.Seen))
@@ -133,8 +131,7 @@ func (s *sim) submit(k schemas.Key, a schemas.Action, params string) {
 	s.t.Helper()
 	d, err := schemas.Propose(k, a, schemas.Proposal{Params: []byte(params)}, time.Now())
 	must(s.t, err)
-	_, err = s.conns[k.Agent].Send(s.t.Context(), d)
-	must(s.t, err)
+	s.send(k.Agent, d)
 }
 
 func (s *sim) withdraw(k schemas.Key) {
@@ -156,18 +153,25 @@ func (s *sim) drainOnce() {
 	}
 }
 
+// tick lets the first replica know everything, and do what is due.
+func (s *sim) tick() {
+	if p := s.replicas[0]; p != nil {
+		s.follow(p, true)
+	}
+	s.timers(0)
+}
+
 // vote lets a reviewer decide as a reviewer should.
 func (s *sim) vote(k schemas.Key, reviewer schemas.Name, verdict schemas.Verdict) {
 	s.t.Helper()
-	h, at, err := s.calm().execute.hold(s.t.Context(), k)
+	h, at, err := s.look.hold(s.t.Context(), k)
 	must(s.t, err)
 	d, err := schemas.Decision{
 		Reviewer: reviewer, Queue: h.Queue, Agent: k.Agent, Intent: k.ID, Digest: h.Intent.Digest,
 		Verdict: verdict, Reason: "sim", Shown: at.Hash(),
 	}.Sign(s.keys[reviewer])
 	must(s.t, err)
-	_, err = s.conns[reviewer].Send(s.t.Context(), schemas.Write(d, "/sim", s.now(), ""))
-	must(s.t, err)
+	s.send(reviewer, schemas.Write(d, "/sim", s.now(), ""))
 }
 
 func (s *sim) freezeBot() {
@@ -187,20 +191,19 @@ func (s *sim) claimOnce(k schemas.Key) {
 
 func (s *sim) reportOn(k schemas.Key) {
 	s.t.Helper()
-	g, at, err := s.calm().execute.lastGrant(s.t.Context(), k)
+	g, at, err := s.look.lastGrant(s.t.Context(), k)
 	must(s.t, err)
 	s.sendReport(schemas.Report{Executor: g.Executor, Agent: k.Agent, Intent: k.ID, Digest: g.Digest, Grant: at.Pointer(), State: schemas.Done})
 }
 
 func (s *sim) reportFalsely(k schemas.Key) {
 	s.t.Helper()
-	settled, at, err := s.calm().execute.settlement(s.t.Context(), k)
+	settled, at, err := s.look.settlement(s.t.Context(), k)
 	must(s.t, err)
 	s.sendReport(schemas.Report{Executor: "run", Agent: k.Agent, Intent: k.ID, Digest: settled.Intent.Digest, Grant: at.Pointer(), State: schemas.Done})
 }
 
 func (s *sim) sendReport(r schemas.Report) {
 	s.t.Helper()
-	_, err := s.conns[r.Executor].Send(s.t.Context(), schemas.Write(r, "/sim", s.now(), ""))
-	must(s.t, err)
+	s.send(r.Executor, schemas.Write(r, "/sim", s.now(), ""))
 }
