@@ -81,10 +81,21 @@ func (w worker) dispatch(ctx context.Context, r schemas.Record) (err error) {
 		if cause := recover(); cause != nil {
 			w.log.Conn.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).
 				Str("stream", string(w.stream)).Uint64("seq", r.Seq).Msg("handling panicked; refusing the message")
-			err = w.handler.Refuse(ctx, r, fmt.Sprint(cause))
+			err = w.refuse(ctx, r, cause)
 		}
 	}()
 	return w.handler.Handle(ctx, r)
+}
+
+// refuse ends a message on which handling panicked. If that panics too the message
+// stays, and comes again.
+func (w worker) refuse(ctx context.Context, r schemas.Record, cause any) (err error) {
+	defer func() {
+		if again := recover(); again != nil {
+			err = fmt.Errorf("refusing the message panicked: %w: %v", schemas.ErrUnavailable, again)
+		}
+	}()
+	return w.handler.Refuse(ctx, r, fmt.Sprint(cause))
 }
 
 // record returns m as a record.

@@ -69,15 +69,16 @@ func newArena(t testing.TB) *arena {
 		a.logs[role], err = broker.OpenLog(t.Context(), a.conns[schemas.Name(role)], schemas.Control)
 		must(t, err)
 	}
-	for _, name := range []string{"bundle", "stricter"} {
+	for _, name := range []string{"bundle", "stricter", "looser", "checkpoints"} {
 		a.bundle[name], err = rules.Load(os.DirFS("testdata/" + name))
 		must(t, err)
 	}
 	return a
 }
 
-// population are two agents, four reviewers of whom one owns the first agent, and
-// two executors of whom one belongs to a reviewer.
+// population are two agents, five reviewers of whom one owns the first agent and two
+// are the same person, one of another queue, and two executors of whom one belongs
+// to a reviewer.
 func population() []schemas.Identity {
 	desk := []schemas.Name{"desk"}
 	return []schemas.Identity{
@@ -87,6 +88,8 @@ func population() []schemas.Identity {
 		{Name: "ben", Role: schemas.RoleReviewer, Person: "ben", Groups: []string{"chiefs"}, Queues: desk},
 		{Name: "cat", Role: schemas.RoleReviewer, Person: "cat", Queues: desk},
 		{Name: "olga", Role: schemas.RoleReviewer, Person: "olga", Groups: []string{"chiefs"}, Queues: desk},
+		{Name: "ann-too", Role: schemas.RoleReviewer, Person: "ann", Groups: []string{"chiefs"}, Queues: desk},
+		{Name: "far", Role: schemas.RoleReviewer, Person: "far", Groups: []string{"chiefs"}, Queues: []schemas.Name{"attic"}},
 		{Name: "run", Role: schemas.RoleExecutor, Owner: "opal", Systems: []string{"sys"}},
 		{Name: "ran", Role: schemas.RoleExecutor, Owner: "cat", Systems: []string{"sys"}},
 	}

@@ -68,13 +68,13 @@ func (s *sim) step() {
 	}
 	switch n := s.random.IntN(100); {
 	case n < 14:
-		s.propose()
+		s.proposeSome()
 	case n < 58:
 		s.deliverSome()
 	case n < 70:
 		s.decide()
 	case n < 80:
-		s.claim()
+		s.claimSome()
 	case n < 86:
 		s.report()
 	case n < 92:
@@ -85,9 +85,9 @@ func (s *sim) step() {
 	}
 }
 
-// propose publishes an intent: a new one, the same again, the id of another for
+// proposeSome publishes an intent: a new one, the same again, the id of another for
 // something else, a withdrawal, or rubbish.
-func (s *sim) propose() {
+func (s *sim) proposeSome() {
 	agent := []schemas.Name{"bot", "bit"}[s.random.IntN(2)]
 	actions := []schemas.Action{"sys.read", "sys.small", "sys.again", "sys.big", "sys.two", "sys.never", "sys.exposed", "sys.unknown"}
 	action := actions[s.random.IntN(len(actions))]
@@ -223,10 +223,10 @@ func (s *sim) decide() {
 	s.send(reviewer, schemas.Write(d, "/sim", s.now(), ""))
 }
 
-// claim lets both executors ask for the same intent at once, from both replicas.
+// claimSome lets both executors ask for the same intent at once, from both replicas.
 // Whoever is granted it performs the action. A claim whose answer is lost is
 // repeated once with its nonce.
-func (s *sim) claim() {
+func (s *sim) claimSome() {
 	if len(s.intents) == 0 {
 		return
 	}
@@ -245,14 +245,7 @@ func (s *sim) claim() {
 
 func (s *sim) tryClaim(i int, executor schemas.Name, k schemas.Key, nonce string) (c schemas.Claim, ok bool) {
 	for range 2 {
-		s.guarded(i, func(p *replica) (err error) {
-			defer func() {
-				if cause := recover(); cause == any(errBug) {
-					err = schemas.ErrUnavailable
-				} else if cause != nil {
-					panic(cause)
-				}
-			}()
+		s.asked(i, func(p *replica) (err error) {
 			c, err = p.execute.Claim(context.Background(), executor, k, nonce)
 			ok = err == nil
 			if errors.Is(err, schemas.ErrInvalid) {
@@ -317,16 +310,19 @@ func (s *sim) turn() {
 		s.removed[[]schemas.Name{"ann", "cat", "bit"}[s.random.IntN(3)]] = s.random.IntN(2) == 0
 		s.mu.Unlock()
 	case 4:
-		s.policy = []string{"bundle", "stricter"}[s.random.IntN(2)]
-		s.everywhere(schemas.Activation{By: "boss", Bundle: s.bundle[s.policy].Digest(), At: s.now()})
-		for _, r := range s.replicas {
-			r.execute.Control.Load(s.bundle[s.policy])
-			r.observe.Control.Load(s.bundle[s.policy])
-		}
+		s.activate([]string{"bundle", "stricter"}[s.random.IntN(2)])
 	case 5:
 		s.mu.Lock()
 		s.ill = !s.ill
 		s.mu.Unlock()
+	}
+}
+
+func (s *sim) activate(bundle string) {
+	s.policy = bundle
+	s.everywhere(schemas.Activation{By: "boss", Bundle: s.bundle[bundle].Digest(), At: s.now()})
+	for _, r := range s.replicas {
+		r.execute.Control.Load(s.bundle[bundle])
 	}
 }
 

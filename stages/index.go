@@ -54,9 +54,11 @@ type entry struct {
 	mark mark
 	line schemas.HoldLine // as far as the state has it
 
-	since  time.Time // when the intent was proposed, or not much later
-	remind time.Time
-	again  bool // granted, over its lease, and free to be claimed again
+	since time.Time // when the intent was proposed, or not much later
+
+	remind   time.Time // when reviewers are to be reminded; zero for never
+	reminded time.Time // the moment for which they were
+	again    bool      // granted, over its lease, and free to be claimed again
 
 	executor schemas.Name    // who holds the grant
 	grant    schemas.Pointer // which names the grant
@@ -90,6 +92,9 @@ func (x *Index) Held(h schemas.Hold, seq uint64) {
 	}
 	at := place{h.Intent.Key(), true}
 	e := &entry{place: at, mark: mark{hold: seq}, since: h.Intent.Proposed, remind: h.Remind, line: lineOf(h)}
+	if have := x.entries[at]; have != nil && have.reminded.Equal(h.Remind) {
+		e.remind, e.reminded = time.Time{}, h.Remind
+	}
 	switch {
 	case !x.news(at, e.mark):
 		return
@@ -100,7 +105,7 @@ func (x *Index) Held(h schemas.Hold, seq uint64) {
 		// Its report may have come just before, or it is settled and never closed.
 		e.at = x.now().Add(closeWait)
 	default:
-		e.at = earliest(h.Deadline, h.Remind)
+		e.at = earliest(h.Deadline, e.remind)
 	}
 	x.put(e)
 }

@@ -269,6 +269,21 @@ func (s *sim) guarded(i int, do func(*replica) error) (done bool) {
 	return err == nil || errors.Is(err, schemas.ErrClosed) || errors.Is(err, schemas.ErrInvalid)
 }
 
+// asked is guarded for a question, whose asker is told of a bug only that it did not
+// work.
+func (s *sim) asked(i int, do func(*replica) error) (done bool) {
+	return s.guarded(i, func(p *replica) (err error) {
+		defer func() {
+			if cause := recover(); cause == any(errBug) {
+				err = schemas.ErrUnavailable
+			} else if cause != nil {
+				panic(cause)
+			}
+		}()
+		return do(p)
+	})
+}
+
 // revive starts the processes that crashed.
 func (s *sim) revive() {
 	for i, p := range s.replicas {

@@ -61,8 +61,26 @@ func (e *Execute) standing(ctx context.Context, k schemas.Key) (standing, error)
 		return s, nil
 	}
 	s.grant, s.granted = g, at.Pointer()
+	if s.decided() {
+		return s, nil // a report that came after that does not count
+	}
 	s.report, err = e.reported(ctx, *g, at)
 	return s, err
+}
+
+// decided reports whether a reviewer said what became of the grant.
+func (s standing) decided() bool {
+	d := s.doubt()
+	return d != nil && (d.Verdict == schemas.WasDone || d.Verdict == schemas.WasNotDone)
+}
+
+// doubt returns the doubt about the latest grant, or about the one that is to be
+// tried again, or nil.
+func (s standing) doubt() *schemas.Doubt {
+	if s.hold == nil || s.hold.Doubt == nil || !s.lapsed && s.hold.Doubt.Grant != s.granted {
+		return nil
+	}
+	return s.hold.Doubt
 }
 
 // state is where the intent stands.
@@ -72,12 +90,12 @@ func (s standing) state() schemas.State {
 		return schemas.Parked
 	case s.settlement.Outcome != schemas.Release:
 		return schemas.Refused
-	case s.lapsed:
+	case s.lapsed && (s.doubt() == nil || !s.hold.State.Final()):
 		return schemas.Lapsed
+	case s.doubt() != nil:
+		return s.hold.State // what was said of the grant, or that nobody said it yet
 	case s.grant == nil:
 		return schemas.Released
-	case s.hold != nil && s.hold.Doubt != nil && s.hold.Doubt.Grant == s.granted:
-		return s.hold.State // what was said of this grant, or that nobody said it yet
 	case s.report != nil:
 		return s.report.State
 	default:
@@ -114,6 +132,9 @@ func (s standing) status(k schemas.Key) *schemas.Status {
 	switch status.State {
 	case schemas.Released:
 		status.Deadline = s.settlement.ExecuteBy
+		if s.doubt() != nil {
+			status.Deadline = s.hold.Deadline // of the retry
+		}
 	case schemas.Granted:
 		status.Deadline = s.grant.LeaseUntil
 	}

@@ -112,7 +112,7 @@ func (x *Index) Reminded(k schemas.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if e := x.entries[place{k, true}]; e != nil {
-		e.remind = time.Time{}
+		e.remind, e.reminded = time.Time{}, e.remind
 		x.reschedule(e, e.line.Deadline)
 	}
 }

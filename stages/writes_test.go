@@ -79,15 +79,7 @@ func (c scenario) run(t *testing.T, a *arena, nth int, what fault) (hit bool) {
 	t.Helper()
 	s := newSim(t, a, uint64(nth))
 	key := schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}
-	s.submit(key, c.action, `{"n":1}`)
-	if c.before != nil {
-		c.before(s, key)
-	}
-	s.replicas[0].faults.set(nth, what)
-	process := s.replicas[0]
-	c.act(s, key)
-	hit = process.faults.hit()
-	process.faults.set(0, none)
+	hit = c.play(s, key, nth, what)
 	s.revive()
 	s.pass(closeWait)
 	c.act(s, key)
@@ -100,6 +92,20 @@ func (c scenario) run(t *testing.T, a *arena, nth int, what fault) (hit bool) {
 	if c.check != nil {
 		c.check(t, s, key, s.read())
 	}
+	return hit
+}
+
+// play lets the scenario happen once, and reports whether the fault did.
+func (c scenario) play(s *sim, k schemas.Key, nth int, what fault) (hit bool) {
+	s.submit(k, c.action, `{"n":1}`)
+	if c.before != nil {
+		c.before(s, k)
+	}
+	process := s.replicas[0]
+	process.faults.set(nth, what)
+	c.act(s, k)
+	hit = process.faults.hit()
+	process.faults.set(0, none)
 	return hit
 }
 
@@ -124,86 +130,4 @@ func exposedOnce(t *testing.T, s *sim, _ schemas.Key, _ ledger) {
 	if len(e.Seen) != 1 {
 		t.Errorf("exposed to %d actions, want 1", len(e.Seen))
 	}
-}
-
-// submit publishes an intent.
-func (s *sim) submit(k schemas.Key, a schemas.Action, params string) {
-	s.t.Helper()
-	d, err := schemas.Propose(k, a, schemas.Proposal{Params: []byte(params)}, time.Now())
-	must(s.t, err)
-	s.send(k.Agent, d)
-}
-
-func (s *sim) withdraw(k schemas.Key) {
-	s.submit(schemas.Key{Agent: k.Agent, ID: schemas.NewIntentID(time.Now())}, schemas.Withdraw, `{"id":"`+string(k.ID)+`"}`)
-}
-
-// drainOnce delivers what there is to the first replica, each once, as far as it
-// lives. What is not done with stays.
-func (s *sim) drainOnce() {
-	for range 3 { // the stages that an intent passes
-		s.collect()
-		todo := s.inbox
-		s.inbox = nil
-		for _, r := range todo {
-			if s.replicas[0] == nil || !s.deliver(0, r) {
-				s.inbox = append(s.inbox, r)
-			}
-		}
-	}
-}
-
-// tick lets the first replica know everything, and do what is due.
-func (s *sim) tick() {
-	if p := s.replicas[0]; p != nil {
-		s.follow(p, true)
-	}
-	s.timers(0)
-}
-
-// vote lets a reviewer decide as a reviewer should.
-func (s *sim) vote(k schemas.Key, reviewer schemas.Name, verdict schemas.Verdict) {
-	s.t.Helper()
-	h, at, err := s.look.hold(s.t.Context(), k)
-	must(s.t, err)
-	d, err := schemas.Decision{
-		Reviewer: reviewer, Queue: h.Queue, Agent: k.Agent, Intent: k.ID, Digest: h.Intent.Digest,
-		Verdict: verdict, Reason: "sim", Shown: at.Hash(),
-	}.Sign(s.keys[reviewer])
-	must(s.t, err)
-	s.send(reviewer, schemas.Write(d, "/sim", s.now(), ""))
-}
-
-func (s *sim) freezeBot() {
-	s.frozen = true
-	s.everywhere(schemas.Freeze{By: "boss", Scope: schemas.Scope{Agent: "bot"}, Reason: "sim", At: s.now()})
-}
-
-func (s *sim) claimOnce(k schemas.Key) {
-	if s.replicas[0] == nil {
-		return
-	}
-	s.guarded(0, func(p *replica) error {
-		_, err := p.execute.Claim(s.t.Context(), "run", k, "the same nonce")
-		return err
-	})
-}
-
-func (s *sim) reportOn(k schemas.Key) {
-	s.t.Helper()
-	g, at, err := s.look.lastGrant(s.t.Context(), k)
-	must(s.t, err)
-	s.sendReport(schemas.Report{Executor: g.Executor, Agent: k.Agent, Intent: k.ID, Digest: g.Digest, Grant: at.Pointer(), State: schemas.Done})
-}
-
-func (s *sim) reportFalsely(k schemas.Key) {
-	s.t.Helper()
-	settled, at, err := s.look.settlement(s.t.Context(), k)
-	must(s.t, err)
-	s.sendReport(schemas.Report{Executor: "run", Agent: k.Agent, Intent: k.ID, Digest: settled.Intent.Digest, Grant: at.Pointer(), State: schemas.Done})
-}
-
-func (s *sim) sendReport(r schemas.Report) {
-	s.t.Helper()
-	s.send(r.Executor, schemas.Write(r, "/sim", s.now(), ""))
 }
