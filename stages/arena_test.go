@@ -25,6 +25,7 @@ type arena struct {
 	conns  map[schemas.Name]*broker.Conn
 	logs   map[schemas.Role]*broker.Log
 	bundle map[string]*rules.Bundle
+	sites  sites // where something went wrong
 }
 
 // ByKey lets everyone of the arena in.
@@ -45,6 +46,7 @@ func newArena(t testing.TB) *arena {
 		conns:  map[schemas.Name]*broker.Conn{},
 		logs:   map[schemas.Role]*broker.Log{},
 		bundle: map[string]*rules.Bundle{},
+		sites:  sites{seen: map[string]map[fault]bool{}},
 	}
 	for _, role := range schemas.GatewayRoles() {
 		a.register(t, schemas.Identity{Name: schemas.Name(role), Role: role})
@@ -69,7 +71,7 @@ func newArena(t testing.TB) *arena {
 		a.logs[role], err = broker.OpenLog(t.Context(), a.conns[schemas.Name(role)], schemas.Control)
 		must(t, err)
 	}
-	for _, name := range []string{"bundle", "stricter", "looser", "checkpoints"} {
+	for _, name := range []string{"bundle", "stricter", "looser", "refusing", "narrow", "checkpoints"} {
 		a.bundle[name], err = rules.Load(os.DirFS("testdata/" + name))
 		must(t, err)
 	}

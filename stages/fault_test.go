@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/holdpoint/holdpoint/schemas"
@@ -90,13 +91,20 @@ func (l faulty) Append(ctx context.Context, d schemas.Draft, expect schemas.Expe
 			do()
 		}
 	}
+	if l.sim.never != "" && strings.HasPrefix(d.Subject, l.sim.never) {
+		return schemas.Record{}, fmt.Errorf("%w: %s", schemas.ErrInvalid, d.Subject)
+	}
 	what := l.faults.next()
+	if what != none {
+		l.sim.sites.note(what)
+	}
 	if what == lost || what == crashed || what == bugBefore {
 		return schemas.Record{}, l.fail(what, d)
 	}
 	r, err := l.Log.Append(ctx, d, expect)
 	if err == nil {
 		l.sim.wrote(r.Stream, r.Seq)
+		l.sim.traced(r.Stream)
 	}
 	if what != none {
 		return schemas.Record{}, l.fail(what, d)

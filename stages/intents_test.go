@@ -275,9 +275,7 @@ func TestTooManyOpen(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
 	const limit = 5
-	for _, p := range s.replicas {
-		p.execute.Limits.OpenHolds = limit
-	}
+	s.limit(limit)
 	var keys []schemas.Key
 	for range 4 * limit {
 		k := schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}

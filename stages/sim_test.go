@@ -44,6 +44,10 @@ type sim struct {
 	frozen  bool                // agent bot
 	policy  string              // the active bundle
 	acted   map[schemas.Key]int // how often the action was performed
+	limits  Limits
+	never   string           // what kind of record no stream takes
+	trace   []schemas.Stream // what the stages wrote
+	witness bool             // checks what bells ring for
 }
 
 // shelf is a copy of a stream.
@@ -67,7 +71,7 @@ func newSim(t *testing.T, a *arena, seed uint64) *sim {
 	s := &sim{
 		arena: a, t: t, random: rand.New(rand.NewPCG(seed, 1)),
 		copies: map[schemas.Stream]*shelf{}, written: map[schemas.Stream]uint64{},
-		policy: "bundle", removed: map[schemas.Name]bool{}, acted: map[schemas.Key]int{},
+		policy: "bundle", limits: DefaultLimits(), removed: map[schemas.Name]bool{}, acted: map[schemas.Key]int{},
 	}
 	for _, stream := range schemas.Streams() {
 		last, err := a.logs[schemas.RoleExecute].LastSeq(t.Context(), stream)
@@ -107,10 +111,40 @@ func (s *sim) Check() error {
 }
 
 func (s *sim) Exposure(schemas.Name) schemas.Exposure { return schemas.Exposure{} }
-func (s *sim) Intent(schemas.Key, schemas.State)      {}
-func (s *sim) Hold(schemas.Name, schemas.Key, string) {}
 func (s *sim) now() time.Time                         { return time.Now().Add(time.Duration(s.offset.Load())) }
 func (s *sim) pass(d time.Duration)                   { s.offset.Add(int64(d)) }
+
+// limit sets how many intents of one agent may wait for reviewers.
+func (s *sim) limit(open int) {
+	s.limits.OpenHolds = open
+	for _, p := range s.replicas {
+		p.execute.Limits = s.limits
+	}
+}
+
+// Intent is the bell of an agent: what it rings for must be on record.
+func (s *sim) Intent(k schemas.Key, state schemas.State) {
+	if !s.witness {
+		return
+	}
+	if state == schemas.Parked || state == schemas.InDoubt {
+		s.Hold("", k, string(state))
+		return
+	}
+	if now, err := s.look.standing(context.Background(), k); err != nil || now.state() != state {
+		s.t.Errorf("the agent is told that %s is %s, and it is %s, %v", k, state, now.state(), err)
+	}
+}
+
+// Hold is the bell of the reviewers.
+func (s *sim) Hold(_ schemas.Name, k schemas.Key, what string) {
+	if !s.witness {
+		return
+	}
+	if h, _, err := s.look.hold(context.Background(), k); err != nil || string(h.State) != what && what != "reminder" {
+		s.t.Errorf("somebody is told that %s is %s, and it is %s, %v", k, what, h.State, err)
+	}
+}
 
 // boot starts a process: it knows what the streams say, and nothing else.
 func (s *sim) boot() *replica {
@@ -129,7 +163,7 @@ func (s *sim) boot() *replica {
 	r.recommend = &Recommend{Common: common(schemas.RoleRecommend)}
 	r.execute = &Execute{
 		Common: common(schemas.RoleExecute), Bell: s, Eligibility: &rules.Eligibility{}, Health: s,
-		Index: NewIndex(s.now), Limits: DefaultLimits(),
+		Index: NewIndex(s.now), Limits: s.limits,
 	}
 	for _, record := range s.inTime() {
 		must(s.t, r.execute.Index.Apply(record))
@@ -155,6 +189,12 @@ func (s *sim) wrote(stream schemas.Stream, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.written[stream] = max(s.written[stream], seq)
+}
+
+func (s *sim) traced(stream schemas.Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trace = append(s.trace, stream)
 }
 
 // refresh copies what was written.

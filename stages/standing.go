@@ -70,13 +70,13 @@ func (e *Execute) standing(ctx context.Context, k schemas.Key) (standing, error)
 
 // decided reports whether a reviewer said what became of the grant.
 func (s standing) decided() bool {
-	d := s.doubt()
+	d := s.doubts()
 	return d != nil && (d.Verdict == schemas.WasDone || d.Verdict == schemas.WasNotDone)
 }
 
-// doubt returns the doubt about the latest grant, or about the one that is to be
+// doubts returns the doubt about the latest grant, or about the one that is to be
 // tried again, or nil.
-func (s standing) doubt() *schemas.Doubt {
+func (s standing) doubts() *schemas.Doubt {
 	if s.hold == nil || s.hold.Doubt == nil || !s.lapsed && s.hold.Doubt.Grant != s.granted {
 		return nil
 	}
@@ -90,9 +90,9 @@ func (s standing) state() schemas.State {
 		return schemas.Parked
 	case s.settlement.Outcome != schemas.Release:
 		return schemas.Refused
-	case s.lapsed && (s.doubt() == nil || !s.hold.State.Final()):
+	case s.lapsed && (s.doubts() == nil || !s.hold.State.Final()):
 		return schemas.Lapsed
-	case s.doubt() != nil:
+	case s.doubts() != nil:
 		return s.hold.State // what was said of the grant, or that nobody said it yet
 	case s.grant == nil:
 		return schemas.Released
@@ -132,7 +132,7 @@ func (s standing) status(k schemas.Key) *schemas.Status {
 	switch status.State {
 	case schemas.Released:
 		status.Deadline = s.settlement.ExecuteBy
-		if s.doubt() != nil {
+		if s.doubts() != nil {
 			status.Deadline = s.hold.Deadline // of the retry
 		}
 	case schemas.Granted:

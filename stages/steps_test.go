@@ -51,6 +51,26 @@ func (s *sim) drainOnce() {
 	}
 }
 
+// refuseOnce is drainOnce by a process that panics on the messages of a stream.
+func (s *sim) refuseOnce(stream schemas.Stream) {
+	for range 3 {
+		s.collect()
+		todo := s.inbox
+		s.inbox = nil
+		for _, r := range todo {
+			done := false
+			if r.Stream != stream {
+				done = s.deliver(0, r)
+			} else {
+				done = s.asked(0, func(p *replica) error { return p.handler(stream).Refuse(context.Background(), r, "") })
+			}
+			if !done {
+				s.inbox = append(s.inbox, r)
+			}
+		}
+	}
+}
+
 // tick lets the first replica know everything, and do what is due.
 func (s *sim) tick() {
 	s.t.Helper()
@@ -114,8 +134,8 @@ func (s *sim) claim(executor schemas.Name, k schemas.Key) error {
 // claimOnce is claim, by a process that may end at it.
 func (s *sim) claimOnce(k schemas.Key) {
 	s.asked(0, func(p *replica) error {
-		_, err := p.execute.Claim(context.Background(), "run", k, "the same nonce")
-		return err
+		a := Answer{Execute: p.execute}
+		return a.Claim(context.Background(), "run", k, schemas.Question{Nonce: "the same nonce"}).Problem.Err()
 	})
 }
 
@@ -249,4 +269,15 @@ func (s *sim) forgetExposure(agent schemas.Name) {
 	must(s.t, err)
 	_, err = s.look.append(s.t.Context(), schemas.Exposure{Agent: agent, At: s.now()}, s.now(), "", schemas.Expect{Filter: schemas.Exposure{Agent: agent}.Subject(), Last: at.Seq})
 	must(s.t, err)
+}
+
+// recommendAnyway recommends the release of what was found at fault.
+func (s *sim) recommendAnyway(r schemas.Record) {
+	s.t.Helper()
+	var rec schemas.Recommendation
+	must(s.t, schemas.Read(r, &rec))
+	rec.Fault, rec.Opinion = nil, schemas.Opinion{Outcome: schemas.Release}
+	written, err := s.logs[schemas.RoleRecommend].Append(s.t.Context(), schemas.Write(rec, "/sim", s.now(), ""), schemas.Expect{})
+	must(s.t, err)
+	s.wrote(written.Stream, written.Seq)
 }
