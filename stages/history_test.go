@@ -199,7 +199,7 @@ func (s *sim) decide() {
 	if err != nil {
 		return
 	}
-	reviewer := []schemas.Name{"ann", "ben", "cat", "olga"}[s.random.IntN(4)]
+	reviewer := []schemas.Name{"ann", "ann-too", "ben", "cat", "olga"}[s.random.IntN(5)]
 	d := schemas.Decision{
 		Reviewer: reviewer, Queue: h.Queue, Agent: key.Agent, Intent: key.ID, Digest: h.Intent.Digest,
 		Verdict: schemas.Approve, Reason: "sim", Shown: at.Hash(),
@@ -296,46 +296,14 @@ func (s *sim) report() {
 	s.send(r.Executor, schemas.Write(r, "/sim", s.now(), ""))
 }
 
-// turn changes the world: a freeze, a removal, another bundle, an illness.
-func (s *sim) turn() {
-	freeze := schemas.Scope{Agent: "bot"}
-	switch s.random.IntN(6) {
-	case 0:
-		s.frozen = true
-		s.everywhere(schemas.Freeze{By: "boss", Scope: freeze, Reason: "sim", At: s.now()})
-	case 1, 2:
-		s.thaw()
-	case 3:
-		s.mu.Lock()
-		s.removed[[]schemas.Name{"ann", "cat", "bit"}[s.random.IntN(3)]] = s.random.IntN(2) == 0
-		s.mu.Unlock()
-	case 4:
-		s.activate([]string{"bundle", "stricter"}[s.random.IntN(2)])
-	case 5:
-		s.mu.Lock()
-		s.ill = !s.ill
-		s.mu.Unlock()
-	}
-}
-
-func (s *sim) activate(bundle string) {
-	s.policy = bundle
-	s.everywhere(schemas.Activation{By: "boss", Bundle: s.bundle[bundle].Digest(), At: s.now()})
-	for _, r := range s.replicas {
-		r.execute.Control.Load(s.bundle[bundle])
-	}
-}
-
-func (s *sim) thaw() {
-	s.frozen = false
-	s.everywhere(schemas.Thaw{By: "boss", Scope: schemas.Scope{Agent: "bot"}, Reason: "sim", At: s.now()})
-}
-
 // settleDown lets everything come to its end without faults: reviewers end every
 // doubt, time ends the rest. No process is started again for that: what its index
 // had lost would stay open.
 func (s *sim) settleDown() {
-	s.ill, s.removed = false, map[schemas.Name]bool{}
+	s.sicken(false)
+	for name := range s.removed {
+		s.remove(name, false)
+	}
 	s.thaw()
 	for _, r := range s.replicas {
 		r.faults.set(0, none)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -110,59 +111,87 @@ func (s *sim) checkSettlements(l ledger) {
 			s.t.Errorf("%s: %d settlements, want 1", key, len(all))
 		}
 		for _, v := range all {
-			if v.Outcome == schemas.Release {
-				s.checkRelease(l, v)
+			switch {
+			case v.Intent.Action == schemas.Withdraw:
+			case v.Outcome == schemas.Release:
+				s.checkRelease(v)
+				s.checkAllowed("released", key, v.At)
+			case v.Code == schemas.CodeDenied && len(s.voters(v, schemas.Deny)) == 0:
+				s.t.Errorf("%s: refused as denied, and nobody denied it", key)
 			}
 		}
 	}
 }
 
-func (s *sim) checkRelease(l ledger, v schemas.Settlement) {
+// checkAllowed: nothing happens while it may not.
+func (s *sim) checkAllowed(what string, k schemas.Key, at time.Time) {
 	s.t.Helper()
-	key, need := v.Intent.Key(), 0
+	for _, obstacle := range []string{"ill", "without " + string(k.Agent)} {
+		if s.was(obstacle, at) {
+			s.t.Errorf("%s: %s while %s", k, what, obstacle)
+		}
+	}
+	if k.Agent == "bot" && s.was("frozen", at) {
+		s.t.Errorf("%s: %s while frozen", k, what)
+	}
+}
+
+// checkRelease: what is released is what was proposed, by the rules or by enough
+// people who may approve it, and its trail says so.
+func (s *sim) checkRelease(v schemas.Settlement) {
+	s.t.Helper()
+	key := v.Intent.Key()
 	if err := v.Intent.Verify(); err != nil {
 		s.t.Errorf("%s: released as something else: %v", key, err)
 	}
-	switch v.Intent.Action {
-	case "sys.never", "sys.unknown":
-		s.t.Errorf("%s: released, and the rules refuse it", key)
-	case "sys.big":
-		need = 1
-	case "sys.two":
-		need = 2
+	need := map[schemas.Action]int{"sys.big": 1, "sys.two": 2}[v.Intent.Action]
+	strict := v.Bundle == s.bundle["stricter"].Digest()
+	if v.Intent.Action == "sys.never" || v.Intent.Action == "sys.unknown" || v.Intent.Action == "sys.small" && strict {
+		s.t.Errorf("%s %s: released, and the rules refuse it", v.Intent.Action, key)
 	}
-	var streams []schemas.Stream
-	var approvers []schemas.Name
-	for _, p := range v.Trail {
-		streams = append(streams, p.Stream)
-		if p.Stream != schemas.Decisions {
-			continue
-		}
-		r, err := s.logs[schemas.RoleExecute].At(s.t.Context(), p.Stream, p.Seq)
-		must(s.t, err)
-		var d schemas.Decision
-		must(s.t, schemas.Read(r, &d))
-		if d.Digest != v.Intent.Digest || d.Verdict != schemas.Approve || d.VerifySignature(s.people[d.Reviewer].Key) != nil {
-			s.t.Errorf("%s: released by %s, which is no approval of it", key, p)
-		}
-		if s.people[d.Reviewer].Principal() == s.people[key.Agent].Principal() {
+	var who []string
+	for _, d := range s.voters(v, schemas.Approve) {
+		reviewer := s.people[d.Reviewer]
+		switch {
+		case d.Digest != v.Intent.Digest || d.VerifySignature(reviewer.Key) != nil:
+			s.t.Errorf("%s: released by %s, who approved something else", key, d.Reviewer)
+		case reviewer.Principal() == s.people[key.Agent].Principal():
 			s.t.Errorf("%s: approved by %s, who owns the agent", key, d.Reviewer)
-		}
-		if need == 2 && !slices.Contains(s.people[d.Reviewer].Groups, "chiefs") {
+		case need == 2 && !slices.Contains(reviewer.Groups, "chiefs"):
 			s.t.Errorf("%s: approved by %s, who is not eligible", key, d.Reviewer)
-		}
-		if !slices.Contains(approvers, d.Reviewer) {
-			approvers = append(approvers, d.Reviewer)
+		case !s.was("without "+string(d.Reviewer), v.At) && !slices.Contains(who, reviewer.Principal()):
+			who = append(who, reviewer.Principal())
 		}
 	}
-	if len(approvers) < need {
-		s.t.Errorf("%s %s: released with %d approvals, want %d", v.Intent.Action, key, len(approvers), need)
+	if len(who) < need {
+		s.t.Errorf("%s %s: released with %d approvals, want %d", v.Intent.Action, key, len(who), need)
+	}
+	if len(s.voters(v, schemas.Deny)) > 0 {
+		s.t.Errorf("%s: released, and its trail names a denial", key)
 	}
 	for _, want := range []schemas.Stream{schemas.Intents, schemas.Observed, schemas.Recommended} {
-		if !slices.Contains(streams, want) {
+		if !slices.ContainsFunc(v.Trail, func(p schemas.Pointer) bool { return p.Stream == want }) {
 			s.t.Errorf("%s: the trail of the release names no record of %s", key, want)
 		}
 	}
+}
+
+// voters returns the decisions of that verdict in the trail of a settlement.
+func (s *sim) voters(v schemas.Settlement, verdict schemas.Verdict) (all []schemas.Decision) {
+	s.t.Helper()
+	for _, p := range v.Trail {
+		if p.Stream != schemas.Decisions {
+			continue
+		}
+		var d schemas.Decision
+		r, err := s.look.Log.At(s.t.Context(), p.Stream, p.Seq)
+		must(s.t, err)
+		must(s.t, schemas.Read(r, &d))
+		if d.Verdict == verdict {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // checkGrants: no grant without a release, one at a time, and a second one only
@@ -172,6 +201,9 @@ func (s *sim) checkGrants(l ledger) {
 	for key, grants := range l.grants {
 		if all := l.settled[key]; len(all) != 1 || all[0].Outcome != schemas.Release || all[0].Intent.Digest != grants[0].Digest {
 			s.t.Errorf("%s: granted, and not released", key)
+		}
+		for _, g := range grants {
+			s.checkAllowed("granted", key, g.At)
 		}
 		retries := map[schemas.Pointer]bool{}
 		for _, h := range l.holds[key] {

@@ -44,6 +44,7 @@ type sim struct {
 	frozen  bool                // agent bot
 	policy  string              // the active bundle
 	acted   map[schemas.Key]int // how often the action was performed
+	spans   []span              // what was so, and when
 	limits  Limits
 	never   string           // what kind of record no stream takes
 	trace   []schemas.Stream // what the stages wrote

@@ -121,6 +121,7 @@ func (s *sim) vote(k schemas.Key, reviewer schemas.Name, verdict schemas.Verdict
 
 func (s *sim) freezeBot() {
 	s.frozen = true
+	s.turned("frozen", true)
 	s.everywhere(schemas.Freeze{By: "boss", Scope: schemas.Scope{Agent: "bot"}, Reason: "sim", At: s.now()})
 }
 
