@@ -61,11 +61,7 @@ func printParams(w io.Writer, params jsontext.Value) {
 func printWhy(w io.Writer, h schemas.Hold) {
 	say(w, "why")
 	for _, m := range h.Opinion.Matched {
-		points := ""
-		if m.Add != 0 {
-			points = fmt.Sprintf(" +%d", m.Add)
-		}
-		say(w, "  %s: %s%s %s", m.Rule, m.Outcome, points, m.Reason)
+		say(w, "  %s", matchLine(m))
 	}
 	for _, m := range h.Opinion.Failed {
 		say(w, "  %s: could not be evaluated: %s", m.Rule, m.Reason)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func fetchTrail(cmd *cobra.Command, k schemas.Key) ([]schemas.Record, *schemas.S
 	}
 	defer conn.Close()
 	if conn.Role() == schemas.RoleAuditor {
-		records, err := trailFromAudit(cmd, client.Auditor{Conn: conn}, k)
+		records, err := trailFromAudit(cmd.Context(), client.Auditor{Conn: conn}, k)
 		return records, nil, err
 	}
 	records, err := conn.Show(cmd.Context(), k)
@@ -79,12 +80,12 @@ func fetchTrail(cmd *cobra.Command, k schemas.Key) ([]schemas.Record, *schemas.S
 }
 
 // trailFromAudit finds the records of an intent among those of its agent.
-func trailFromAudit(cmd *cobra.Command, a client.Auditor, k schemas.Key) ([]schemas.Record, error) {
+func trailFromAudit(ctx context.Context, a client.Auditor, k schemas.Key) ([]schemas.Record, error) {
 	if k.Agent == "" {
 		return nil, usage("%s: an auditor gives AGENT/ID", k.ID)
 	}
 	var records []schemas.Record
-	err := a.Tail(k.Agent, 1).Read(cmd.Context(), func(r schemas.Record) error {
+	err := a.Tail(k.Agent, 1).Read(ctx, func(r schemas.Record) error {
 		origin, err := broker.Origin(r)
 		if err == nil && about(origin, k) {
 			records = append(records, origin)
@@ -245,7 +246,7 @@ func recommendedChapter(r *schemas.Recommendation) []string {
 func opinionLines(o schemas.Opinion) []string {
 	var lines []string
 	for _, m := range o.Matched {
-		lines = append(lines, fmt.Sprintf("%s: %s %s", m.Rule, m.Outcome, m.Reason))
+		lines = append(lines, matchLine(m))
 	}
 	for _, m := range o.Failed {
 		lines = append(lines, fmt.Sprintf("%s: could not be evaluated: %s", m.Rule, m.Reason))
@@ -256,10 +257,25 @@ func opinionLines(o schemas.Opinion) []string {
 	return lines
 }
 
+// matchLine says what a rule said of an intent, or what it added to the risk.
+func matchLine(m schemas.Match) string {
+	line := m.Rule + ": " + m.Outcome.String()
+	if m.Add != 0 {
+		line = fmt.Sprintf("%s: risk %+d", m.Rule, m.Add)
+	}
+	if m.Reason != "" {
+		line += ", " + m.Reason
+	}
+	return line
+}
+
 func holdChapter(h *schemas.Hold) []string {
 	lines := []string{fmt.Sprintf("%s in queue %s%s", h.State, h.Queue, waitingFor(*h))}
 	if h.State == schemas.Parked && !h.Deadline.IsZero() {
 		lines[0] += ", until " + h.Deadline.Local().Format(time.DateTime)
+	}
+	if len(h.States) == 0 {
+		lines = append(lines, opinionLines(h.Opinion)...)
 	}
 	for _, v := range h.Votes {
 		lines = append(lines, fmt.Sprintf("%s of %s counts", v.Verdict, v.Reviewer))
