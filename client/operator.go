@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,35 +16,46 @@ import (
 // identity-admin adds and removes identities.
 type Operator struct{ *Conn }
 
-// Freeze stops releases and claims in a scope. It returns when that is recorded;
-// every stage stops as soon as it reads it, which takes milliseconds.
+// freezePatience is for how long an operator waits to see a freeze in effect.
+const freezePatience = 10 * time.Second
+
+// Freeze stops releases and claims in a scope, and returns when the gate says so.
+// Where several processes run the execute stage, the others stop as soon as they
+// read the record, which takes milliseconds.
 func (o Operator) Freeze(ctx context.Context, s schemas.Scope, reason string) error {
-	_, err := o.control(ctx, schemas.Freeze{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()})
-	return err
+	return o.freeze(ctx, "freezing "+s.String(), schemas.Freeze{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()}, s, true)
 }
 
-// Thaw ends the freeze of exactly that scope. What waited is evaluated again.
+// Thaw ends the freeze of exactly that scope, and returns when the gate says so.
+// What waited is evaluated again.
 func (o Operator) Thaw(ctx context.Context, s schemas.Scope, reason string) error {
-	_, err := o.control(ctx, schemas.Thaw{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()})
-	return err
+	return o.freeze(ctx, "thawing "+s.String(), schemas.Thaw{By: o.Name(), Scope: s, Reason: reason, At: time.Now().UTC()}, s, false)
 }
 
-// Frozen returns when a gate that answers has read that the scope is frozen, or
-// is not any more. Other processes of the gate may be some milliseconds behind.
-func (o Operator) Frozen(ctx context.Context, s schemas.Scope, want bool) error {
+// freeze sends a freeze or a thaw and waits until the gate says whether the scope
+// is frozen.
+func (o Operator) freeze(ctx context.Context, op string, c schemas.Content, s schemas.Scope, frozen bool) error {
+	ctx, stop := context.WithTimeout(ctx, freezePatience)
+	defer stop()
+	if _, err := o.control(ctx, c); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
 	for {
 		status, err := o.Gate(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w: %w", op, errNotSeen, err)
 		}
-		if slices.ContainsFunc(status.Freezes, func(f schemas.Freeze) bool { return f.Scope == s }) == want {
+		if slices.ContainsFunc(status.Freezes, func(f schemas.Freeze) bool { return f.Scope == s }) == frozen {
 			return nil
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return err
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("%s: %w: %w", op, errNotSeen, err)
 		}
 	}
 }
+
+// errNotSeen says of what an operator did that its effect was not seen.
+var errNotSeen = errors.New("recorded, but not known whether it took effect")
 
 // Activate stores a bundle and makes it the active one on all stages, or votes for
 // that, where the bundle before asks for several policy-admins. The bundle that
@@ -61,7 +73,7 @@ func (o Operator) Activate(ctx context.Context, digest schemas.Digest, archive [
 	for {
 		policies, err := o.Policies(ctx)
 		if err != nil {
-			return schemas.Activated{}, fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+			return schemas.Activated{}, fmt.Errorf("%s: %w: %w", op, errNotSeen, err)
 		}
 		for _, a := range policies.Past {
 			if a.Seq == sent.Seq {
@@ -69,7 +81,7 @@ func (o Operator) Activate(ctx context.Context, digest schemas.Digest, archive [
 			}
 		}
 		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return schemas.Activated{}, fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+			return schemas.Activated{}, fmt.Errorf("%s: %w: %w", op, errNotSeen, err)
 		}
 	}
 }
@@ -175,13 +187,13 @@ func (o Operator) until(ctx context.Context, op string, seen func([]schemas.Iden
 	for {
 		present, removed, err := o.Identities(ctx, name)
 		if err != nil {
-			return fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+			return fmt.Errorf("%s: %w: %w", op, errNotSeen, err)
 		}
 		if done, err := seen(present, removed); done || err != nil {
 			return err
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return fmt.Errorf("%s: recorded, but not known whether it took effect: %w", op, err)
+			return fmt.Errorf("%s: %w: %w", op, errNotSeen, err)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,10 +46,6 @@ func (f *scopeFlags) parse() (schemas.Scope, error) {
 	return f.scope, nil
 }
 
-// confirmWithin is how long freeze and thaw wait for a gate to say that it knows.
-// What is on record takes effect when the gate reads it, confirmed or not.
-const confirmWithin = 5 * time.Second
-
 // run freezes or thaws, as does says, and prints the scope.
 func (f *scopeFlags) run(cmd *cobra.Command, word string, does func(client.Operator, context.Context, schemas.Scope, string) error) error {
 	scope, err := f.parse()
@@ -62,14 +57,8 @@ func (f *scopeFlags) run(cmd *cobra.Command, word string, does func(client.Opera
 		return err
 	}
 	defer conn.Close()
-	o := client.Operator{Conn: conn}
-	if err := does(o, cmd.Context(), scope, f.reason); err != nil {
+	if err := does(client.Operator{Conn: conn}, cmd.Context(), scope, f.reason); err != nil {
 		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), confirmWithin)
-	defer cancel()
-	if err := o.Frozen(ctx, scope, word == "frozen"); err != nil {
-		say(cmd.ErrOrStderr(), "holdpoint: it is on record, and no gate has confirmed it yet: %s", err)
 	}
 	return output(cmd, map[string]any{word: scope}, func(w io.Writer) error {
 		say(w, "%s %s", word, scope)
