@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/holdpoint/holdpoint/audit"
 	"github.com/holdpoint/holdpoint/broker"
@@ -182,8 +180,8 @@ func (e eligibility) Eligible(expr string, reviewer, agent schemas.Identity, a s
 
 // progress says on a terminal how far a long reading is.
 func progress(cmd *cobra.Command) func(records uint64) {
-	stderr, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok || !term.IsTerminal(int(stderr.Fd())) {
+	stderr := cmd.ErrOrStderr()
+	if !onTerminal(stderr) {
 		return func(uint64) {}
 	}
 	last := time.Now()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/holdpoint/holdpoint/broker/embedded"
 	"github.com/holdpoint/holdpoint/client"
@@ -85,11 +84,10 @@ func newStory(cmd *cobra.Command, s *embedded.Server, admins creds) *story {
 // askAt returns a question to the person at the terminal. Where there is none,
 // the answer is yes.
 func askAt(cmd *cobra.Command) func(string) bool {
-	stdin, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(stdin.Fd())) {
+	if !onTerminal(cmd.InOrStdin()) {
 		return func(string) bool { return true }
 	}
-	lines := bufio.NewReader(stdin)
+	lines := bufio.NewReader(cmd.InOrStdin())
 	return func(prompt string) bool {
 		fmt.Fprintf(cmd.OutOrStdout(), "    %s [Y/n] ", prompt)
 		answer, _ := lines.ReadString('\n')

@@ -16,7 +16,8 @@ func logOf(cmd *cobra.Command) zerolog.Logger {
 		level = zerolog.WarnLevel
 	}
 	var w io.Writer = cmd.ErrOrStderr()
-	if cmd.Flag("log-format").Value.String() == "console" {
+	format := cmd.Flag("log-format").Value.String()
+	if format == "console" || format == "auto" && onTerminal(w) {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: true}
 	}
 	return zerolog.New(w).Level(level).Hook(stamp{})

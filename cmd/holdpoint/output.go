@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/term"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -30,6 +32,12 @@ func output(cmd *cobra.Command, answer any, text func(io.Writer) error) error {
 	default:
 		return usage("--output %q: want table, json or yaml", format)
 	}
+}
+
+// onTerminal reports whether what a command reads from or writes to is a terminal.
+func onTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // writeJSON writes answer as indented JSON.

@@ -5,12 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
@@ -76,11 +74,10 @@ func notifying(cmd *cobra.Command, p program, watch func(schemas.HoldLine) error
 // watcher returns what is done with each hold: on a terminal it is offered, else
 // printed.
 func watcher(cmd *cobra.Command, r client.Reviewer) func(schemas.HoldLine) error {
-	stdin, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(stdin.Fd())) || asJSON(cmd) {
+	if asJSON(cmd) || !onTerminal(cmd.InOrStdin()) {
 		return holdLine(cmd)
 	}
-	o := &offer{reviewer: r, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), lines: readLines(cmd.Context(), stdin)}
+	o := &offer{reviewer: r, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), lines: readLines(cmd.Context(), cmd.InOrStdin())}
 	return func(h schemas.HoldLine) error { return o.make(cmd.Context(), h) }
 }
 

@@ -70,7 +70,7 @@ func rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.String("config", "", "YAML `file` with settings, by the names of flags")
 	f.String("log-level", "warn", "what to log: debug, info, warn or error; serve logs info")
-	f.String("log-format", "json", "how to log: json or console")
+	f.String("log-format", "auto", "how to log: json, console, or auto, which is console on a terminal and json elsewhere")
 	f.StringP("output", "o", "table", "how to write the answer: table, json or yaml")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd) }
 	root.AddCommand(

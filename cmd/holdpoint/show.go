@@ -274,7 +274,8 @@ func holdChapter(h *schemas.Hold) []string {
 	if h.State == schemas.Parked && !h.Deadline.IsZero() {
 		lines[0] += ", until " + h.Deadline.Local().Format(time.DateTime)
 	}
-	if len(h.States) == 0 {
+	if len(h.States) == 0 && h.Recommended == nil {
+		// The rules of the last checkpoint put it on hold: nothing before says why.
 		lines = append(lines, opinionLines(h.Opinion)...)
 	}
 	for _, v := range h.Votes {
