@@ -111,9 +111,12 @@ type reader struct {
 // when they work.
 func stays(command string) string {
 	for beginning, text := range map[string]string{
-		"./holdpoint serve ":        "the bundle is loaded",
-		"./holdpoint execute ":      "performs actions on",
-		"./holdpoint review watch ": "parked ",
+		"./holdpoint serve --bundle ":       "the bundle is loaded",
+		"./holdpoint serve --nats ":         "the gate is open",
+		"./holdpoint execute ":              "performs actions on",
+		"./holdpoint review watch ":         "parked ",
+		"./holdpoint review --exec ":        "stays parked",
+		"./holdpoint audit tail --since 1 ": "CONTROL/1 ",
 	} {
 		if strings.HasPrefix(command, beginning) {
 			return text

@@ -41,7 +41,7 @@ func auditTailCommand() *cobra.Command {
 		Short: "Print the records of the audit",
 		Long: `Print the records of the audit, one line each, from a sequence on. With --follow,
 go on until interrupted. With -o json a line is the whole record.`,
-		Example: "  holdpoint audit tail --since 1000 --follow --key otto.key",
+		Example: "  holdpoint audit tail --since 1 --follow --key otto.key",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			auditor, err := dialAuditor(cmd)

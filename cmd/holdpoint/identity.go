@@ -19,7 +19,7 @@ func identityCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "identity",
 		Short:   "Say who may propose, decide, perform, audit and operate",
-		Example: "  holdpoint identity add agent billing --owner olga --out billing.key",
+		Example: "  holdpoint identity list",
 	}
 	cmd.AddCommand(identityAddCommand(), identityApplyCommand(), identityListCommand(), identityRemoveCommand())
 	return cmd
@@ -49,8 +49,10 @@ ROLE is one of ` + strings.Join(roles, ", ") + `.
 Agents, executors and services need an owner: the person who answers for them.
 Nobody decides on what their own agent proposes.`,
 		Example: `  holdpoint identity add agent billing --owner olga --actions 'shop.*' --out billing.key
-  holdpoint identity add reviewer ann --groups finance --queues billing --out ann.key
-  holdpoint identity add executor shop-runner --owner opal --systems shop --out shop-runner.key`,
+  holdpoint identity add reviewer ann --groups refunds --queues refunds --out ann.key
+  holdpoint identity add reviewer risk-service --service --owner tess --queues refunds --out risk-service.key
+  holdpoint identity add executor shop-runner --owner opal --systems shop --out shop-runner.key
+  holdpoint identity add auditor otto --out otto.key`,
 		Args:      takes("ROLE", "NAME"),
 		ValidArgs: roles,
 		RunE: func(cmd *cobra.Command, args []string) error {

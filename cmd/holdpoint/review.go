@@ -55,7 +55,7 @@ func reviewListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List what is parked in your queues, the riskiest first",
-		Example: "  holdpoint review list --key ann.key --queue billing",
+		Example: "  holdpoint review list --key ann.key --queue refunds",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			reviewer, _, err := dialReviewer(cmd)

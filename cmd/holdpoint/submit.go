@@ -46,7 +46,7 @@ what the rules would say.
 
 Exit codes: 0 done or on its way, 1 failed, 3 refused, 4 still waiting when the
 time was over, 5 expired, withdrawn or lapsed.`,
-		Example: `  holdpoint submit shop.refund --key billing.key --param order=A-17 --param amount=20
+		Example: `  holdpoint submit shop.refund --key billing.key --param order=A-17 --param cents=1250
   holdpoint submit shop.refund --key billing.key --params refund.json --wait
   holdpoint submit shop.refund --key billing.key --params refund.json --dry-run`,
 		Args: takes("ACTION"),
