@@ -130,13 +130,6 @@ func (h *history) at(p schemas.Pointer) int {
 	return -1
 }
 
-// replace puts other content where p is, as only somebody can who owns AUDIT.
-func (h *history) replace(p schemas.Pointer, c schemas.Content) {
-	r := &h.records[h.at(p)]
-	d := schemas.Write(c, "/test", r.Time, "")
-	r.Subject, r.Header, r.Body = d.Subject, d.Header, d.Body
-}
-
 // verify reads the history as AUDIT has it when each record is copied at once.
 func (h *history) verify() audit.Report { return verify(h.records, h.now) }
 

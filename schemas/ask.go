@@ -125,14 +125,10 @@ type Copy struct {
 }
 
 // CopyOf returns r in the form in which it travels.
-func CopyOf(r Record) Copy {
-	return Copy{Stream: r.Stream, Seq: r.Seq, Subject: r.Subject, Time: r.Time, Header: r.Header, Body: r.Body}
-}
+func CopyOf(r Record) Copy { return Copy(r) }
 
 // Record returns the record that c is a copy of.
-func (c Copy) Record() Record {
-	return Record{Stream: c.Stream, Seq: c.Seq, Subject: c.Subject, Time: c.Time, Header: c.Header, Body: c.Body}
-}
+func (c Copy) Record() Record { return Record(c) }
 
 // HoldPage is a page of open holds, the riskiest first, and how many there are.
 type HoldPage struct {
