@@ -59,7 +59,7 @@ func TestBombs(t *testing.T) {
 			if got.Outcome != schemas.Park || len(got.Failed) != 1 {
 				t.Errorf("opinion: got %+v, want a park with a failure", got)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > stuck {
 				t.Errorf("took %s, want it cut off", took)
 			}
 			if len(got.Failed) == 1 {
@@ -68,6 +68,9 @@ func TestBombs(t *testing.T) {
 		})
 	}
 }
+
+// stuck is longer than anything takes that is bounded, however busy the machine is.
+const stuck = time.Minute
 
 // TestBoundedCalls makes sure that one call cannot take long, however much it may
 // cost: CEL finds out what it cost when it is over.
@@ -86,7 +89,7 @@ func TestBoundedCalls(t *testing.T) {
 			if len(got.Failed) != 1 || !strings.Contains(got.Failed[0].Reason, "of too much at once") {
 				t.Errorf("opinion: got %+v, want a failure, of too much at once", got)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > stuck {
 				t.Errorf("took %s, want it refused", took)
 			}
 		})
@@ -131,7 +134,7 @@ func TestHarmless(t *testing.T) {
 			if strings.HasSuffix(name, "large data") {
 				size = 60_000
 			}
-			b := load(t, releaseIf(when), "data/large.yaml", many(size, "key-§: §", "\n"))
+			b := loadWith(t, rules.Limits{Time: time.Hour}, releaseIf(when), "data/large.yaml", many(size, "key-§: §", "\n"))
 			if got := b.Evaluate(t.Context(), rules.Recommend, f); got.Outcome != schemas.Release {
 				t.Errorf("opinion: got %+v, want a release", got)
 			}
@@ -152,7 +155,7 @@ func TestTimeIsUp(t *testing.T) {
 		if got.Outcome != schemas.Park || len(got.Failed) != 1 || !strings.Contains(got.Failed[0].Reason, "takes too long") {
 			t.Errorf("%s: got %+v, want a park because it takes too long", name, got)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > stuck {
 			t.Errorf("%s: took %s, want it interrupted", name, took)
 		}
 	}
@@ -177,7 +180,7 @@ func TestOneBudget(t *testing.T) {
 	b := loadWith(t, rules.Limits{Cost: 1 << 60, Time: 20 * time.Millisecond}, policy)
 	start := time.Now()
 	got := b.Evaluate(t.Context(), rules.Recommend, loaded())
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > stuck {
 		t.Errorf("took %s, want 20ms for all", took)
 	}
 	if len(got.Failed) != schemas.MaxMatches || got.More != 30-schemas.MaxMatches {
