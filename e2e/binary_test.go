@@ -43,17 +43,21 @@ var (
 	holdpoint = builds("holdpoint", "../cmd/holdpoint")
 	decider   = builds("decider", "./testdata/decider")
 	performer = builds("performer", "./testdata/performer")
+	nats      = buildsIn("../tools", "nats", "github.com/nats-io/natscli/nats")
 )
 
 // builds returns a function that builds a command once, and returns its path.
-func builds(name, pkg string) func(testing.TB) string {
+func builds(name, pkg string) func(testing.TB) string { return buildsIn(".", name, pkg) }
+
+// buildsIn is builds for a command of the module in a directory.
+func buildsIn(module, name, pkg string) func(testing.TB) string {
 	build := sync.OnceValues(func() (string, error) {
 		dir, err := built()
 		if err != nil {
 			return "", err
 		}
 		path := filepath.Join(dir, name)
-		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-C", module, "-o", path, pkg).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 		}
 		return path, nil

@@ -23,7 +23,13 @@ func TestReadmes(t *testing.T) {
 		}
 		t.Run(doc.name, func(t *testing.T) {
 			t.Parallel()
+			if strings.Contains(doc.text, "\n$ nats ") {
+				needsTools(t)
+			}
 			s := reader{t: t, dir: checkout(t), real: map[string]string{}}
+			if strings.Contains(doc.text, "\n$ nats ") {
+				must(t, os.Symlink(nats(t), filepath.Join(s.dir, "nats")))
+			}
 			for _, step := range steps {
 				s.follow(step)
 			}
@@ -56,7 +62,9 @@ func checkout(t *testing.T) string {
 	dir := t.TempDir()
 	examples, err := filepath.Abs(filepath.Join("..", "examples"))
 	must(t, err)
-	for name, target := range map[string]string{"holdpoint": holdpoint(t), "examples": examples} {
+	deploy, err := filepath.Abs(filepath.Join("..", "deploy"))
+	must(t, err)
+	for name, target := range map[string]string{"holdpoint": holdpoint(t), "examples": examples, "deploy": deploy} {
 		must(t, os.Symlink(target, filepath.Join(dir, name)))
 	}
 	return dir
@@ -108,8 +116,8 @@ type reader struct {
 }
 
 // stays are the commands that run until they are interrupted, and what they say
-// when they work.
-func stays(command string) string {
+// when they work: nothing, if nothing happens.
+func stays(command string) (says string, does bool) {
 	for beginning, text := range map[string]string{
 		"./holdpoint serve --bundle ":       "the bundle is loaded",
 		"./holdpoint serve --nats ":         "the gate is open",
@@ -117,19 +125,20 @@ func stays(command string) string {
 		"./holdpoint review watch ":         "parked ",
 		"./holdpoint review --exec ":        "stays parked",
 		"./holdpoint audit tail --since 1 ": "CONTROL/1 ",
+		"./holdpoint watch ":                "",
 	} {
 		if strings.HasPrefix(command, beginning) {
-			return text
+			return text, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // asks reports whether a command only asks where things stand, so that a reader
 // who is too fast may ask again.
 func asks(command string) bool {
-	for _, beginning := range []string{"show", "review list", "review show", "audit verify"} {
-		if strings.HasPrefix(command, "./holdpoint "+beginning+" ") {
+	for _, beginning := range []string{"holdpoint show", "holdpoint review list", "holdpoint review show", "holdpoint audit verify", "nats req ask."} {
+		if strings.HasPrefix(command, "./"+beginning) {
 			return true
 		}
 	}
@@ -143,10 +152,13 @@ func (s reader) follow(next step) {
 	for written, real := range s.real {
 		command = strings.ReplaceAll(command, written, real)
 	}
+	if strings.HasPrefix(command, "nats ") {
+		command = "./" + command
+	}
 	if strings.HasPrefix(command, "go build ") {
 		return
 	}
-	if text := stays(command); text != "" {
+	if text, does := stays(command); does {
 		if strings.HasPrefix(command, "./holdpoint serve ") {
 			command += ` --port -1 --http ""` // others may listen where a reader would
 		}
@@ -159,6 +171,7 @@ func (s reader) follow(next step) {
 		cmd := exec.CommandContext(s.t.Context(), "sh", "-c", command)
 		var said bytes.Buffer
 		cmd.Dir, cmd.Stdout = s.dir, &said
+		cmd.Env = append(os.Environ(), "HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir+"/.config")
 		if !next.results {
 			cmd.Stderr = &said
 		}
@@ -194,7 +207,8 @@ func (s reader) eventually(next step, look func() (string, error)) {
 // compare returns an error unless a step said what it should. A step fails if, and
 // only if, an error is among what it says.
 func (s reader) compare(next step, said string, err error) error {
-	fails := strings.Contains(strings.Join(next.says, "\n"), "holdpoint: error: ")
+	tells := strings.Join(next.says, "\n")
+	fails := strings.Contains(tells, "holdpoint: error: ") || strings.Contains(tells, "nats: error: ")
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || (err != nil) != fails {
 		return explained(next, said, err)
