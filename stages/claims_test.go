@@ -10,17 +10,32 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
+// claimCase is a claim, and what becomes of it.
+type claimCase struct {
+	before func(*sim) schemas.Key
+	as     schemas.Name
+	want   error
+}
+
+func testClaims(t *testing.T, cases map[string]claimCase) {
+	t.Helper()
+	a := newArena(t)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSim(t, a, 1)
+			k := c.before(s)
+			if err := s.claim(c.as, k); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
 // TestClaims: who may have a grant, and when.
 func TestClaims(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
 	small := func(s *sim) schemas.Key { return s.propose("bot", "sys.small") }
-	again := func(s *sim) schemas.Key { return s.propose("bot", "sys.again") }
-	for name, c := range map[string]struct {
-		before func(*sim) schemas.Key
-		as     schemas.Name
-		want   error
-	}{
+	testClaims(t, map[string]claimCase{
 		"a release":         {small, "run", nil},
 		"not an executor":   {small, "ann", schemas.ErrDenied},
 		"nobody":            {small, "nobody", schemas.ErrDenied},
@@ -30,7 +45,15 @@ func TestClaims(t *testing.T) {
 		"a withdrawal":      {func(s *sim) schemas.Key { w := s.withdraw(s.propose("bot", "sys.big")); s.drain(); return w }, "run", schemas.ErrDenied},
 		"what has lapsed":   {func(s *sim) schemas.Key { k := small(s); s.later(time.Hour); return k }, "run", schemas.ErrClosed},
 		"what should lapse": {func(s *sim) schemas.Key { k := small(s); s.pass(time.Hour); return k }, "run", schemas.ErrClosed},
-		"while frozen":      {func(s *sim) schemas.Key { k := small(s); s.freezeBot(); return k }, "run", schemas.ErrUnavailable},
+	})
+}
+
+// TestClaimsEvaluated: everything is evaluated once more at the claim.
+func TestClaimsEvaluated(t *testing.T) {
+	t.Parallel()
+	small := func(s *sim) schemas.Key { return s.propose("bot", "sys.small") }
+	testClaims(t, map[string]claimCase{
+		"while frozen": {func(s *sim) schemas.Key { k := small(s); s.freezeBot(); return k }, "run", schemas.ErrUnavailable},
 		"while the audit is ill": {func(s *sim) schemas.Key { k := small(s); s.ill = true; return k },
 			"run", schemas.ErrUnavailable},
 		"the rules refuse it now": {func(s *sim) schemas.Key { k := small(s); s.activate("stricter"); return k },
@@ -45,9 +68,18 @@ func TestClaims(t *testing.T) {
 			k := s.propose("bot", "sys.big")
 			s.vote(k, "ann", schemas.Approve)
 			s.drain()
-			s.removed["ann"] = true
+			s.remove("ann", true)
 			return k
 		}, "run", schemas.ErrDenied},
+	})
+}
+
+// TestClaimsAgain: nobody has a grant while another has it, or may have used it.
+func TestClaimsAgain(t *testing.T) {
+	t.Parallel()
+	small := func(s *sim) schemas.Key { return s.propose("bot", "sys.small") }
+	again := func(s *sim) schemas.Key { return s.propose("bot", "sys.again") }
+	testClaims(t, map[string]claimCase{
 		"granted to another": {func(s *sim) schemas.Key { k := small(s); must(s.t, s.claim("ran", k)); return k },
 			"run", schemas.ErrUnavailable},
 		"after another's lease": {func(s *sim) schemas.Key {
@@ -79,15 +111,7 @@ func TestClaims(t *testing.T) {
 			return k
 		},
 			"run", schemas.ErrClosed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSim(t, a, 1)
-			k := c.before(s)
-			if err := s.claim(c.as, k); !errors.Is(err, c.want) {
-				t.Errorf("got %v, want %v", err, c.want)
-			}
-		})
-	}
+	})
 }
 
 // TestGrant: a grant is on record, says until when, and is the same if the same

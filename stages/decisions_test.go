@@ -156,25 +156,27 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestRemoved: who was removed has no vote any more, and what a removed agent
-// proposed is refused.
-func TestRemoved(t *testing.T) {
+// away removes somebody, and lets that have its effects.
+func (s *sim) away(name schemas.Name) {
+	s.t.Helper()
+	s.remove(name, true)
+	for _, p := range s.replicas {
+		s.follow(p, true)
+		p.execute.Index.LookAt(name)
+	}
+	s.tick()
+}
+
+// TestRemovedReviewer: who was removed has no vote any more.
+func TestRemovedReviewer(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
-	remove := func(s *sim, name schemas.Name) {
-		s.removed[name] = true
-		for _, p := range s.replicas {
-			s.follow(p, true)
-			p.execute.Index.LookAt(name)
-		}
-		s.tick()
-	}
 	t.Run("a reviewer who approved", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := s.propose("bot", "sys.two")
 		s.vote(k, "ann", schemas.Approve)
 		s.drain()
-		remove(s, "ann")
+		s.away("ann")
 		s.vote(k, "ben", schemas.Approve)
 		s.drain()
 		s.want(k, schemas.Parked, "")
@@ -182,22 +184,29 @@ func TestRemoved(t *testing.T) {
 	t.Run("a reviewer who decides", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := s.propose("bot", "sys.big")
-		s.removed["ann"] = true
+		s.remove("ann", true)
 		p := s.vote(k, "ann", schemas.Approve)
 		s.drain()
 		s.wantRuling(p, schemas.CodeUnregistered)
 		s.want(k, schemas.Parked, "")
 	})
+}
+
+// TestRemovedAgent: what a removed agent proposed is refused, and what it left in
+// doubt can still be decided.
+func TestRemovedAgent(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
 	t.Run("the agent", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := s.propose("bot", "sys.big")
-		remove(s, "bot")
+		s.away("bot")
 		s.want(k, schemas.Refused, schemas.CodeUnregistered)
 	})
 	t.Run("the agent, before an approval", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := s.propose("bot", "sys.big")
-		s.removed["bot"] = true
+		s.remove("bot", true)
 		p := s.vote(k, "ann", schemas.Approve)
 		s.drain()
 		s.wantRuling(p, schemas.CodeSettled)
@@ -206,7 +215,7 @@ func TestRemoved(t *testing.T) {
 	t.Run("the agent, after its release", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := s.propose("bot", "sys.small")
-		s.removed["bot"] = true
+		s.remove("bot", true)
 		s.wantErr(s.claim("run", k), schemas.ErrClosed)
 		s.later(time.Hour)
 		s.want(k, schemas.Lapsed, "")
@@ -216,7 +225,7 @@ func TestRemoved(t *testing.T) {
 		k := s.propose("bot", "sys.small")
 		must(t, s.claim("run", k))
 		s.later(2 * time.Minute)
-		remove(s, "bot")
+		s.away("bot")
 		s.want(k, schemas.InDoubt, "")
 		owner := s.vote(k, "olga", schemas.WasNotDone)
 		s.drain()

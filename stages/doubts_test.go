@@ -9,20 +9,23 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
+// inDoubt is an intent whose executor said nothing in time.
+func inDoubt(t *testing.T, a *arena, action schemas.Action) (*sim, schemas.Key) {
+	t.Helper()
+	s := newSim(t, a, 1)
+	k := s.propose("bot", action)
+	must(t, s.claim("run", k))
+	s.later(2 * time.Minute)
+	return s, k
+}
+
 // TestDoubts: an executor that said nothing in time leaves a doubt, and a person's
 // word or its own late report ends it.
 func TestDoubts(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
-	doubtful := func(t *testing.T, action schemas.Action) (*sim, schemas.Key) {
-		s := newSim(t, a, 1)
-		k := s.propose("bot", action)
-		must(t, s.claim("run", k))
-		s.later(2 * time.Minute)
-		return s, k
-	}
 	t.Run("it goes to the queue of its action, and nobody performs it", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
+		s, k := inDoubt(t, a, "sys.small")
 		s.want(k, schemas.InDoubt, "")
 		page, err := s.replicas[0].execute.Index.Page([]schemas.Name{"desk"}, 10, "")
 		must(t, err)
@@ -33,7 +36,7 @@ func TestDoubts(t *testing.T) {
 		s.want(k, schemas.InDoubt, "")
 	})
 	t.Run("an idempotent action may be tried by another for a while", func(t *testing.T) {
-		s, k := doubtful(t, "sys.again")
+		s, k := inDoubt(t, a, "sys.again")
 		s.want(k, schemas.Granted, "")
 		if work := s.replicas[0].execute.Index.Work([]string{"sys"}, 10); !slices.Contains(work, k) {
 			t.Errorf("executors are not offered %s: %v", k, work)
@@ -42,18 +45,34 @@ func TestDoubts(t *testing.T) {
 		s.want(k, schemas.InDoubt, "")
 	})
 	t.Run("done", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
+		s, k := inDoubt(t, a, "sys.small")
 		s.wantRuling(func() schemas.Pointer { p := s.vote(k, "ann", schemas.WasDone); s.drain(); return p }(), "")
 		s.want(k, schemas.Done, "")
 	})
 	t.Run("not done", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
+		s, k := inDoubt(t, a, "sys.small")
 		s.vote(k, "ann", schemas.WasNotDone)
 		s.drain()
 		s.want(k, schemas.Failed, "")
 	})
+	t.Run("no approval ends it", func(t *testing.T) {
+		s, k := inDoubt(t, a, "sys.small")
+		s.wantRuling(func() schemas.Pointer { p := s.vote(k, "ann", schemas.Approve); s.drain(); return p }(), schemas.CodeSettled)
+		s.want(k, schemas.InDoubt, "")
+	})
+	t.Run("the agent's owner has no word on it", func(t *testing.T) {
+		s, k := inDoubt(t, a, "sys.small")
+		s.wantRuling(func() schemas.Pointer { p := s.vote(k, "olga", schemas.WasDone); s.drain(); return p }(), schemas.CodeNotEligible)
+		s.want(k, schemas.InDoubt, "")
+	})
+}
+
+// TestRetries: what a reviewer says to try again waits for an executor once more.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
 	t.Run("retry, and the grant names the decision", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
+		s, k := inDoubt(t, a, "sys.small")
 		p := s.vote(k, "ann", schemas.Retry)
 		s.drain()
 		s.want(k, schemas.Released, "")
@@ -67,48 +86,48 @@ func TestDoubts(t *testing.T) {
 		s.want(k, schemas.InDoubt, "")
 	})
 	t.Run("retry, and nobody tries", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
+		s, k := inDoubt(t, a, "sys.small")
 		s.vote(k, "ann", schemas.Retry)
 		s.drain()
 		s.later(time.Hour)
 		s.want(k, schemas.Lapsed, "")
 	})
-	t.Run("no approval ends it", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
-		s.wantRuling(func() schemas.Pointer { p := s.vote(k, "ann", schemas.Approve); s.drain(); return p }(), schemas.CodeSettled)
-		s.want(k, schemas.InDoubt, "")
-	})
-	t.Run("the agent's owner has no word on it", func(t *testing.T) {
-		s, k := doubtful(t, "sys.small")
-		s.wantRuling(func() schemas.Pointer { p := s.vote(k, "olga", schemas.WasDone); s.drain(); return p }(), schemas.CodeNotEligible)
-		s.want(k, schemas.InDoubt, "")
-	})
+}
+
+// underGrant is an intent that an executor holds, and its report.
+func underGrant(t *testing.T, a *arena) (*sim, schemas.Key, schemas.Report) {
+	t.Helper()
+	s := newSim(t, a, 1)
+	k := s.propose("bot", "sys.small")
+	must(t, s.claim("run", k))
+	return s, k, s.reportOf(k)
+}
+
+// reports sends a report, and lets the stages do their part.
+func (s *sim) reports(r schemas.Report) schemas.Pointer {
+	s.t.Helper()
+	p := s.sendReport(r)
+	s.drain()
+	return p
 }
 
 // TestReports: what counts is the first report of the executor that holds the
-// grant, however late.
+// grant.
 func TestReports(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
-	granted := func(t *testing.T) (*sim, schemas.Key, schemas.Report) {
-		s := newSim(t, a, 1)
-		k := s.propose("bot", "sys.small")
-		must(t, s.claim("run", k))
-		return s, k, s.reportOf(k)
-	}
-	send := func(s *sim, r schemas.Report) schemas.Pointer { p := s.sendReport(r); s.drain(); return p }
 	t.Run("failed", func(t *testing.T) {
-		s, k, r := granted(t)
+		s, k, r := underGrant(t, a)
 		r.State, r.Result, r.Error = schemas.Failed, nil, "no money"
-		s.wantRuling(send(s, r), "")
+		s.wantRuling(s.reports(r), "")
 		s.want(k, schemas.Failed, "")
 	})
 	t.Run("the same again, and another", func(t *testing.T) {
-		s, k, r := granted(t)
-		s.wantRuling(send(s, r), "")
-		s.wantRuling(send(s, r), "")
+		s, k, r := underGrant(t, a)
+		s.wantRuling(s.reports(r), "")
+		s.wantRuling(s.reports(r), "")
 		r.State = schemas.Failed
-		s.wantRuling(send(s, r), schemas.CodeTooLate)
+		s.wantRuling(s.reports(r), schemas.CodeTooLate)
 		s.want(k, schemas.Done, "")
 	})
 	for name, wrong := range map[string]func(*schemas.Report){
@@ -117,9 +136,9 @@ func TestReports(t *testing.T) {
 		"of another grant":    func(r *schemas.Report) { r.Grant.Seq++ },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, k, r := granted(t)
+			s, k, r := underGrant(t, a)
 			wrong(&r)
-			s.wantRuling(send(s, r), schemas.CodeNotGranted)
+			s.wantRuling(s.reports(r), schemas.CodeNotGranted)
 			s.want(k, schemas.Granted, "")
 			s.later(2 * time.Minute)
 			s.want(k, schemas.InDoubt, "")
@@ -130,34 +149,41 @@ func TestReports(t *testing.T) {
 		"too much":                func(r *schemas.Report) { r.Result = []byte(`"` + strings.Repeat("x", schemas.MaxResultSize) + `"`) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, k, r := granted(t)
+			s, k, r := underGrant(t, a)
 			wrong(&r)
-			s.wantRuling(send(s, r), schemas.CodeInvalid)
+			s.wantRuling(s.reports(r), schemas.CodeInvalid)
 			s.want(k, schemas.Granted, "")
 		})
 	}
+}
+
+// TestLateReports: a late report ends the doubt, unless a reviewer did, or another
+// tries by then.
+func TestLateReports(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
 	t.Run("late, and it ends the doubt", func(t *testing.T) {
-		s, k, r := granted(t)
+		s, k, r := underGrant(t, a)
 		s.later(2 * time.Minute)
 		s.want(k, schemas.InDoubt, "")
-		s.wantRuling(send(s, r), "")
+		s.wantRuling(s.reports(r), "")
 		s.want(k, schemas.Done, "")
 	})
 	t.Run("late, and a retry is not needed any more", func(t *testing.T) {
-		s, k, r := granted(t)
+		s, k, r := underGrant(t, a)
 		s.later(2 * time.Minute)
 		s.vote(k, "ann", schemas.Retry)
 		s.drain()
-		s.wantRuling(send(s, r), "")
+		s.wantRuling(s.reports(r), "")
 		s.want(k, schemas.Done, "")
 		s.wantErr(s.claim("ran", k), schemas.ErrClosed)
 	})
 	t.Run("later than a reviewer's word", func(t *testing.T) {
-		s, k, r := granted(t)
+		s, k, r := underGrant(t, a)
 		s.later(2 * time.Minute)
 		s.vote(k, "ann", schemas.WasNotDone)
 		s.drain()
-		s.wantRuling(send(s, r), schemas.CodeTooLate)
+		s.wantRuling(s.reports(r), schemas.CodeTooLate)
 		s.want(k, schemas.Failed, "")
 		now, err := s.look.standing(t.Context(), k)
 		must(t, err)
@@ -166,12 +192,12 @@ func TestReports(t *testing.T) {
 		}
 	})
 	t.Run("after the retry was granted", func(t *testing.T) {
-		s, k, r := granted(t)
+		s, k, r := underGrant(t, a)
 		s.later(2 * time.Minute)
 		s.vote(k, "ann", schemas.Retry)
 		s.drain()
 		must(t, s.claim("ran", k))
-		s.wantRuling(send(s, r), schemas.CodeNotGranted)
+		s.wantRuling(s.reports(r), schemas.CodeNotGranted)
 		s.want(k, schemas.Granted, "")
 	})
 }

@@ -44,7 +44,7 @@ type onRecommendation struct{ *Execute }
 // Handle settles or parks the intent that one record of RECOMMENDED is about.
 func (e onRecommendation) Handle(ctx context.Context, r schemas.Record) error {
 	var rec schemas.Recommendation
-	if err := schemas.Read(r, &rec); err != nil {
+	if err := read(r, &rec); err != nil {
 		return err
 	}
 	m := e.matterOf(rec, r)
@@ -68,7 +68,7 @@ func (e onRecommendation) Handle(ctx context.Context, r schemas.Record) error {
 // Refuse refuses the intent, because handling it panicked.
 func (e onRecommendation) Refuse(ctx context.Context, r schemas.Record, _ string) error {
 	var rec schemas.Recommendation
-	if err := schemas.Read(r, &rec); err != nil {
+	if err := read(r, &rec); err != nil {
 		return err
 	}
 	return e.refuseFirst(ctx, e.matterOf(rec, r), schemas.Fault{Code: schemas.CodeInternal})
@@ -206,6 +206,15 @@ func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Rec
 		}
 		defer e.Index.Admitted(m.intent.Key())
 	}
+	_, err = e.writeHold(ctx, parked(m, v, rec), 0, m.trace)
+	if !errors.Is(err, schemas.ErrStale) {
+		return err
+	}
+	return e.parkedBefore(ctx, m)
+}
+
+// parked returns the first state of a hold.
+func parked(m matter, v verdict, rec schemas.Recommendation) schemas.Hold {
 	h := schemas.Hold{
 		Intent:  m.intent,
 		State:   schemas.Parked,
@@ -220,11 +229,7 @@ func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Rec
 		h.Recommended = rec.Opinion.Requirements()
 	}
 	h.Deadline, h.Remind = h.Opinion.Deadline(v.at, m.intent.Expires())
-	_, err = e.writeHold(ctx, h, 0, m.trace)
-	if !errors.Is(err, schemas.ErrStale) {
-		return err
-	}
-	return e.parkedBefore(ctx, m)
+	return h
 }
 
 // parkedBefore looks at what stands where park wanted to write.

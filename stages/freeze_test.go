@@ -4,13 +4,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// TestFreeze: nothing of what is frozen is released or granted, deadlines run on,
-// and afterwards everything that waited is evaluated again.
+// TestFreeze: nothing of what is frozen is released or granted, and afterwards
+// everything that waited is evaluated again.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
@@ -62,6 +60,13 @@ func TestFreeze(t *testing.T) {
 		s.drain()
 		s.want(k, schemas.Refused, schemas.CodeDenied)
 	})
+}
+
+// TestFreezeRunsOn: deadlines run on meanwhile, and nothing that was said before
+// counts unseen.
+func TestFreezeRunsOn(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
 	t.Run("deadlines run on", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		two, unclaimed := s.propose("bot", "sys.two"), s.propose("bot", "sys.small")
@@ -79,7 +84,7 @@ func TestFreeze(t *testing.T) {
 		s.freezeBot()
 		s.vote(k, "ann", schemas.Approve)
 		s.drain()
-		s.removed["ann"] = true
+		s.remove("ann", true)
 		s.thaw()
 		s.tick()
 		s.want(k, schemas.Parked, "")
@@ -87,6 +92,12 @@ func TestFreeze(t *testing.T) {
 		s.drain()
 		s.want(k, schemas.Released, "")
 	})
+}
+
+// TestFreezeLasts: no restart ends a freeze, and no thaw is missed.
+func TestFreezeLasts(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
 	t.Run("it is there after a restart, and so is what waits", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := s.propose("bot", "sys.small")
@@ -142,19 +153,32 @@ func TestIll(t *testing.T) {
 	s.want(free, schemas.Released, "")
 }
 
-// TestControl: what CONTROL says of freezes and bundles, and that what it should not
-// say has no effect.
-func TestControl(t *testing.T) {
+// controllers are people of whom one may freeze and thaw.
+func controllers() roles {
+	return roles{"boss": schemas.RolePolicyAdmin, "clerk": schemas.RoleIdentityAdmin, "ann": schemas.RoleReviewer}
+}
+
+func frozen(c *ControlState, agent schemas.Name, action schemas.Action) bool {
+	_, is := c.Frozen(agent, action)
+	return is
+}
+
+func freezing(by schemas.Name, scope schemas.Scope) schemas.Record {
+	return controlRecord(schemas.Freeze{By: by, Scope: scope, Reason: "x", At: time.Now()})
+}
+
+func thawing(by schemas.Name, scope schemas.Scope) schemas.Record {
+	return controlRecord(schemas.Thaw{By: by, Scope: scope, Reason: "x", At: time.Now()})
+}
+
+func controlRecord(content schemas.Content) schemas.Record {
+	d := schemas.Write(content, "/test", time.Now(), "")
+	return schemas.Record{Stream: schemas.Control, Subject: d.Subject, Header: d.Header, Body: d.Body}
+}
+
+// TestScopes: a freeze covers its scope, until the thaw of that scope.
+func TestScopes(t *testing.T) {
 	t.Parallel()
-	people := roles{"boss": schemas.RolePolicyAdmin, "clerk": schemas.RoleIdentityAdmin, "ann": schemas.RoleReviewer}
-	frozen := func(c *ControlState, agent schemas.Name, action schemas.Action) bool {
-		_, is := c.Frozen(agent, action)
-		return is
-	}
-	record := func(content schemas.Content) schemas.Record {
-		d := schemas.Write(content, "/test", time.Now(), "")
-		return schemas.Record{Stream: schemas.Control, Subject: d.Subject, Header: d.Header, Body: d.Body}
-	}
 	for name, c := range map[string]struct {
 		scope      schemas.Scope
 		bot, other bool // whether sys.big of bot is frozen, and sys2.small of another
@@ -166,16 +190,16 @@ func TestControl(t *testing.T) {
 		"not this":   {schemas.Scope{Agent: "bit"}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			state := NewControlState(people)
-			must(t, state.Apply(record(schemas.Freeze{By: "boss", Scope: c.scope, Reason: "x", At: time.Now()})))
+			state := NewControlState(controllers())
+			must(t, state.Apply(freezing("boss", c.scope)))
 			if got, other := frozen(state, "bot", "sys.big"), frozen(state, "cat", "sys2.small"); got != c.bot || other != c.other {
 				t.Errorf("frozen: %t and %t, want %t and %t", got, other, c.bot, c.other)
 			}
-			must(t, state.Apply(record(schemas.Thaw{By: "boss", Scope: schemas.Scope{Agent: "nobody"}, Reason: "x", At: time.Now()})))
+			must(t, state.Apply(thawing("boss", schemas.Scope{Agent: "nobody"})))
 			if frozen(state, "bot", "sys.big") != c.bot {
 				t.Error("the thaw of something else thawed it")
 			}
-			must(t, state.Apply(record(schemas.Thaw{By: "boss", Scope: c.scope, Reason: "x", At: time.Now()})))
+			must(t, state.Apply(thawing("boss", c.scope)))
 			if frozen(state, "bot", "sys.big") || len(state.Freezes()) > 0 {
 				t.Error("frozen after the thaw")
 			}
@@ -186,25 +210,31 @@ func TestControl(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestControl: nothing thaws but the thaw of one who may, and what cannot be read is
+// taken for the stricter thing.
+func TestControl(t *testing.T) {
+	t.Parallel()
 	t.Run("two freezes need two thaws", func(t *testing.T) {
-		state := NewControlState(people)
+		state := NewControlState(controllers())
 		for _, scope := range []schemas.Scope{{All: true}, {Agent: "bot"}} {
-			must(t, state.Apply(record(schemas.Freeze{By: "boss", Scope: scope, Reason: "x", At: time.Now()})))
+			must(t, state.Apply(freezing("boss", scope)))
 		}
-		must(t, state.Apply(record(schemas.Thaw{By: "boss", Scope: schemas.Scope{All: true}, Reason: "x", At: time.Now()})))
+		must(t, state.Apply(thawing("boss", schemas.Scope{All: true})))
 		if !frozen(state, "bot", "sys.big") || frozen(state, "bit", "sys.big") {
 			t.Error("the thaw of one freeze ended the other, or none")
 		}
 	})
 	t.Run("whoever may not write it", func(t *testing.T) {
-		state := NewControlState(people)
+		state := NewControlState(controllers())
 		for _, by := range []schemas.Name{"clerk", "ann", "nobody"} {
-			if err := state.Apply(record(schemas.Freeze{By: by, Scope: schemas.Scope{All: true}, Reason: "x", At: time.Now()})); err == nil {
+			if err := state.Apply(freezing(by, schemas.Scope{All: true})); err == nil {
 				t.Errorf("%s froze", by)
 			}
 		}
-		must(t, state.Apply(record(schemas.Freeze{By: "boss", Scope: schemas.Scope{All: true}, Reason: "x", At: time.Now()})))
-		if err := state.Apply(record(schemas.Thaw{By: "clerk", Scope: schemas.Scope{All: true}, Reason: "x", At: time.Now()})); err == nil {
+		must(t, state.Apply(freezing("boss", schemas.Scope{All: true})))
+		if err := state.Apply(thawing("clerk", schemas.Scope{All: true})); err == nil {
 			t.Error("the clerk thawed")
 		}
 		if !frozen(state, "bot", "sys.big") {
@@ -212,13 +242,13 @@ func TestControl(t *testing.T) {
 		}
 	})
 	t.Run("what cannot be read freezes, and does not thaw", func(t *testing.T) {
-		state := NewControlState(people)
-		freeze := record(schemas.Freeze{By: "boss", Scope: schemas.Scope{Agent: "bot"}, Reason: "x", At: time.Now()})
+		state := NewControlState(controllers())
+		freeze := freezing("boss", schemas.Scope{Agent: "bot"})
 		freeze.Body = []byte(`{`)
 		if err := state.Apply(freeze); err == nil || !frozen(state, "bit", "sys.big") {
 			t.Errorf("got %v, frozen %t, want an error and a full freeze", err, frozen(state, "bit", "sys.big"))
 		}
-		thaw := record(schemas.Thaw{By: "boss", Scope: schemas.Scope{All: true}, Reason: "x", At: time.Now()})
+		thaw := thawing("boss", schemas.Scope{All: true})
 		thaw.Body = []byte(`{`)
 		if err := state.Apply(thaw); err == nil || !frozen(state, "bit", "sys.big") {
 			t.Errorf("got %v, frozen %t, want an error and no thaw", err, frozen(state, "bit", "sys.big"))
@@ -235,6 +265,3 @@ func (r roles) ByName(name schemas.Name) (schemas.Identity, bool) {
 }
 
 func (r roles) Ever(name schemas.Name) (schemas.Identity, bool) { return r.ByName(name) }
-
-// silent is a log for what a test does not look at.
-func silent() zerolog.Logger { return zerolog.Nop() }

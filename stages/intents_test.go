@@ -2,6 +2,8 @@ package stages
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,6 +147,13 @@ func TestWithdrawals(t *testing.T) {
 			s.want(w, want, c.withdrawal) // neither granted nor lapsed
 		})
 	}
+}
+
+// TestWithdrawalsOvertake: a withdrawal that comes too early waits, and one that
+// comes at the same time as the verdict loses or wins.
+func TestWithdrawalsOvertake(t *testing.T) {
+	t.Parallel()
+	a := newArena(t)
 	t.Run("what is not there yet is waited for", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		k := schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}
@@ -351,8 +360,23 @@ func TestRefusals(t *testing.T) {
 			s.want(key, state, c.code)
 		})
 	}
-	s.removed["bot"] = true
+	s.remove("bot", true)
 	p := s.send("bot", schemas.Draft{Subject: "intents.bot.sys.small", Body: []byte(`{"params":{}}`)})
 	s.drain()
 	s.want(schemas.Key{Agent: "bot", ID: schemas.SequenceID(p.Seq)}, schemas.Refused, schemas.CodeUnregistered)
+}
+
+// TestLaterVersion: what a later holdpoint wrote waits for one, and is not given up.
+func TestLaterVersion(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 1)
+	s.submit(schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}, "sys.small", `{}`)
+	recommended := s.recommended()
+	for _, r := range []schemas.Record{s.last(schemas.Observed), recommended} {
+		r.Header = maps.Clone(r.Header)
+		r.Header["ce-type"] = []string{strings.TrimSuffix(r.Header["ce-type"][0], "v1") + "v2"}
+		h := s.replicas[0].handler(r.Stream)
+		s.wantErr(h.Handle(t.Context(), r), schemas.ErrUnavailable)
+		s.wantErr(h.Refuse(t.Context(), r, ""), schemas.ErrUnavailable)
+	}
 }

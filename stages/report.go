@@ -203,31 +203,34 @@ func (e *Execute) doubt(ctx context.Context, g schemas.Grant, at schemas.Record)
 		e.Index.Held(h, holdAt.Seq)
 		return nil
 	case own:
-		h = h.Next(holdAt.Hash(), e.now())
+		return e.writeDoubt(ctx, h.Next(holdAt.Hash(), e.now()), holdAt.Seq, g, at)
 	case err == nil && h.Open():
 		// Another intent of that id is on hold, and has not been refused yet.
 		if err := e.closeSettled(ctx, h, holdAt, settled); err != nil {
 			return err
 		}
 		return e.doubt(ctx, g, at)
-	default:
-		queue, err := e.queueOf(ctx, g.Action)
-		if err != nil {
-			return err
-		}
-		h = schemas.Hold{
-			Intent:  settled.Intent,
-			Queue:   queue,
-			Opinion: schemas.Opinion{Outcome: schemas.Release},
-			Bundle:  g.Bundle,
-			Trail:   []schemas.Pointer{settledAt.Pointer(), at.Pointer()},
-			At:      e.now(),
-		}
 	}
-	h.State, h.Waiting = schemas.InDoubt, ""
-	h.Doubt = &schemas.Doubt{Grant: at.Pointer(), Executor: g.Executor, Since: h.At}
-	h.Deadline, h.Remind = time.Time{}, time.Time{}
-	_, err = e.writeHold(ctx, h, holdAt.Seq, traceOf(at))
+	h = schemas.Hold{
+		Intent:  settled.Intent,
+		Opinion: schemas.Opinion{Outcome: schemas.Release},
+		Bundle:  g.Bundle,
+		Trail:   []schemas.Pointer{settledAt.Pointer(), at.Pointer()},
+		At:      e.now(),
+	}
+	if h.Queue, err = e.queueOf(ctx, g.Action); err != nil {
+		return err
+	}
+	return e.writeDoubt(ctx, h, holdAt.Seq, g, at)
+}
+
+// writeDoubt writes next as the state of a hold, the last record of which has the
+// sequence last: the grant whose record is at is in doubt.
+func (e *Execute) writeDoubt(ctx context.Context, next schemas.Hold, last uint64, g schemas.Grant, at schemas.Record) error {
+	next.State, next.Waiting = schemas.InDoubt, ""
+	next.Doubt = &schemas.Doubt{Grant: at.Pointer(), Executor: g.Executor, Since: next.At}
+	next.Deadline, next.Remind = time.Time{}, time.Time{}
+	_, err := e.writeHold(ctx, next, last, traceOf(at))
 	return err
 }
 

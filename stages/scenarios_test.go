@@ -22,7 +22,8 @@ type scenario struct {
 
 // scenarios cover every write of the stages, on every way that leads to it.
 func scenarios() []scenario {
-	all := append(paths(), endings()...)
+	all := append(paths(), decisions()...)
+	all = append(all, endings()...)
 	all = append(all, duplicates()...)
 	return append(all, refusedMessages()...)
 }
@@ -55,7 +56,6 @@ func retrying(s *sim, k schemas.Key) { doubtful(s, k); s.vote(k, "ann", schemas.
 func paths() []scenario {
 	observed, recommended, parked, settled := schemas.Observed, schemas.Recommended, schemas.ParkedHolds, schemas.Settled
 	type streams = []schemas.Stream
-	activate := func(bundle string) func(*sim) { return func(s *sim) { s.activate(bundle) } }
 	frozen := func(s *sim, _ schemas.Key) { s.freezeBot() }
 	thawed := func(s *sim, _ schemas.Key) { s.freezeBot(); s.drain(); s.thaw() }
 	return []scenario{
@@ -71,6 +71,33 @@ func paths() []scenario {
 		{name: "a hold that can never be written", action: "sys.big", before: func(s *sim, _ schemas.Key) { s.never = "parked." }, act: arrive,
 			writes: streams{observed, recommended, settled}, want: schemas.Refused},
 		{name: "park", action: "sys.big", act: arrive, writes: streams{observed, recommended, parked}, want: schemas.Parked},
+		{name: "withdrawal", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.withdraw(k) }, act: arrive,
+			writes: streams{observed, recommended, settled, parked, settled}, want: schemas.Refused},
+		{name: "withdrawal, too late", action: "sys.small", before: func(s *sim, k schemas.Key) { s.drain(); s.withdraw(k) }, act: arrive,
+			writes: streams{observed, recommended, settled}, want: schemas.Released},
+		{name: "withdrawal of nonsense", action: "sys.small", before: func(s *sim, k schemas.Key) {
+			s.drain()
+			s.submit(schemas.Key{Agent: k.Agent, ID: schemas.NewIntentID(time.Now())}, schemas.Withdraw, `{"id":"nonsense"}`)
+		}, act: arrive, writes: streams{observed, recommended, settled}, want: schemas.Released},
+		{name: "withdrawal of nonsense that observe let pass", action: "sys.small", before: func(s *sim, k schemas.Key) {
+			s.drain()
+			s.submit(schemas.Key{Agent: k.Agent, ID: schemas.NewIntentID(time.Now())}, schemas.Withdraw, `{"id":"nonsense"}`)
+			s.recommendAnyway(s.recommended())
+		}, act: arrive, writes: streams{settled}, want: schemas.Released},
+		{name: "wait for a thaw", action: "sys.small", before: frozen, act: arrive, writes: streams{observed, recommended, parked}, want: schemas.Parked},
+		{name: "thaw", action: "sys.small", before: thawed, act: due, writes: streams{settled, parked}, want: schemas.Released},
+		{name: "thaw, and its release exposes", action: "sys.read", before: func(s *sim, k schemas.Key) { s.forgetExposure("bot"); thawed(s, k) }, act: due,
+			writes: streams{schemas.Exposed, settled, parked}, want: schemas.Released, check: exposedOnce},
+		{name: "expiry", action: "sys.big", before: func(s *sim, _ schemas.Key) { s.drain(); s.pass(80 * time.Hour) }, act: due,
+			writes: streams{settled, parked}, want: schemas.Refused},
+	}
+}
+
+func decisions() []scenario {
+	parked, settled := schemas.ParkedHolds, schemas.Settled
+	type streams = []schemas.Stream
+	activate := func(bundle string) func(*sim) { return func(s *sim) { s.activate(bundle) } }
+	return []scenario{
 		{name: "approval", action: "sys.big", before: says("ann", schemas.Approve), act: arrive, writes: streams{parked, settled, parked}, want: schemas.Released},
 		{name: "approval, whose vote was written before", action: "sys.big", before: func(s *sim, k schemas.Key) {
 			says("ann", schemas.Approve)(s, k)
@@ -92,7 +119,7 @@ func paths() []scenario {
 		}, act: arrive, writes: streams{parked, parked}, want: schemas.Parked},
 		{name: "approval, and it is frozen", action: "sys.big", before: says("ann", schemas.Approve, (*sim).freezeBot), act: arrive,
 			writes: streams{parked, parked}, want: schemas.Parked},
-		{name: "approval, and the agent was removed", action: "sys.big", before: says("ann", schemas.Approve, func(s *sim) { s.removed["bot"] = true }), act: arrive,
+		{name: "approval, and the agent was removed", action: "sys.big", before: says("ann", schemas.Approve, func(s *sim) { s.remove("bot", true) }), act: arrive,
 			writes: streams{settled, parked, schemas.Rejected}, want: schemas.Refused, check: rejectedOnce},
 		{name: "approval, too late", action: "sys.big", before: says("ann", schemas.Approve, func(s *sim) { s.pass(80 * time.Hour) }), act: arrive,
 			writes: streams{settled, parked, schemas.Rejected}, want: schemas.Refused, check: rejectedOnce},
@@ -102,25 +129,6 @@ func paths() []scenario {
 			s.drain()
 			s.send("ann", schemas.Draft{Subject: "decisions.ann.desk.bot.nothing", Body: []byte(`{}`)})
 		}, act: arrive, writes: streams{schemas.Rejected}, want: schemas.Parked, check: rejectedOnce},
-		{name: "withdrawal", action: "sys.big", before: func(s *sim, k schemas.Key) { s.drain(); s.withdraw(k) }, act: arrive,
-			writes: streams{observed, recommended, settled, parked, settled}, want: schemas.Refused},
-		{name: "withdrawal, too late", action: "sys.small", before: func(s *sim, k schemas.Key) { s.drain(); s.withdraw(k) }, act: arrive,
-			writes: streams{observed, recommended, settled}, want: schemas.Released},
-		{name: "withdrawal of nonsense", action: "sys.small", before: func(s *sim, k schemas.Key) {
-			s.drain()
-			s.submit(schemas.Key{Agent: k.Agent, ID: schemas.NewIntentID(time.Now())}, schemas.Withdraw, `{"id":"nonsense"}`)
-		}, act: arrive, writes: streams{observed, recommended, settled}, want: schemas.Released},
-		{name: "withdrawal of nonsense that observe let pass", action: "sys.small", before: func(s *sim, k schemas.Key) {
-			s.drain()
-			s.submit(schemas.Key{Agent: k.Agent, ID: schemas.NewIntentID(time.Now())}, schemas.Withdraw, `{"id":"nonsense"}`)
-			s.recommendAnyway(s.recommended())
-		}, act: arrive, writes: streams{settled}, want: schemas.Released},
-		{name: "wait for a thaw", action: "sys.small", before: frozen, act: arrive, writes: streams{observed, recommended, parked}, want: schemas.Parked},
-		{name: "thaw", action: "sys.small", before: thawed, act: due, writes: streams{settled, parked}, want: schemas.Released},
-		{name: "thaw, and its release exposes", action: "sys.read", before: func(s *sim, k schemas.Key) { s.forgetExposure("bot"); thawed(s, k) }, act: due,
-			writes: streams{schemas.Exposed, settled, parked}, want: schemas.Released, check: exposedOnce},
-		{name: "expiry", action: "sys.big", before: func(s *sim, _ schemas.Key) { s.drain(); s.pass(80 * time.Hour) }, act: due,
-			writes: streams{settled, parked}, want: schemas.Refused},
 	}
 }
 

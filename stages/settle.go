@@ -70,8 +70,8 @@ func (e *Execute) last(ctx context.Context, stream schemas.Stream, filter string
 }
 
 // read decodes a record that the gate wrote. One that it cannot decode, because
-// a later version wrote it, is no reason to give up the message at hand: it waits
-// for somebody who can.
+// a later version wrote it, is no reason to give up the message at hand, nor that
+// record if it is the message: it waits for somebody who can.
 func read(r schemas.Record, c schemas.Content) error {
 	if err := schemas.Read(r, c); err != nil {
 		return fmt.Errorf("reading %s: %w: %v", r.Pointer(), schemas.ErrUnavailable, err)
