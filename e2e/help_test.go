@@ -16,13 +16,18 @@ import (
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	s := startServers(t, 1) // for what uses an existing broker
-	performs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	performs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" {
+			_, _ = w.Write([]byte(`{"ok":true}`))
+		}
+	}))
 	t.Cleanup(performs.Close)
 	r := reader{t: t, dir: checkout(t), real: map[string]string{
 		"tls://nats.internal:4222": s.url(),
 		"ca.pem":                   s.path("cert.pem"),
 		"/etc/holdpoint":           s.creds(),
 		"http://127.0.0.1:9000":    performs.URL,
+		"http://127.0.0.1:8300":    performs.URL,
 	}}
 	makeFiles(t, r.dir)
 	for _, example := range inOrder(helpExamples(t)) {
@@ -39,8 +44,15 @@ const exampleID, exampleSeen = "billing/01JD8X0G5T6M2N8Q4R7V9W3Y1Z", "9f2c41d07b
 
 // sayInstead is what an example says that cannot work as it stands.
 func sayInstead(example string) []string {
-	if strings.HasPrefix(example, "holdpoint review resolve ") {
-		return []string{"holdpoint: error: …not_in_doubt…", "…"} // nothing here is
+	for beginning, says := range map[string]string{
+		"review resolve ":          "…not_in_doubt…",            // nothing here is
+		"identity apply ":          "…ann: … with another key…", // it was added before
+		"policy rollback ":         "…not found…",               // there was one bundle
+		"policy diff 9f2c41d07be8": "…not found…",
+	} {
+		if strings.HasPrefix(example, "holdpoint "+beginning) {
+			return []string{"…", "holdpoint: error: " + says, "…"}
+		}
 	}
 	return nil
 }
@@ -48,7 +60,7 @@ func sayInstead(example string) []string {
 // inOrder sorts examples so that each finds what it needs. What is in no list comes
 // between.
 func inOrder(examples []string) []string {
-	first := []string{"serve --bundle", "provision", "serve --nats", "identity add", "execute", "submit", "show"}
+	first := []string{"serve --bundle", "provision", "serve --nats", "identity add", "policy push", "execute", "submit", "show"}
 	last := []string{"freeze", "thaw", "identity remove"}
 	rank := func(example string) int {
 		for i, beginning := range first {

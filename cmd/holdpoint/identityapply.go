@@ -72,8 +72,12 @@ func applyIdentities(cmd *cobra.Command, o client.Operator, named []schemas.Iden
 		if err != nil {
 			return err
 		}
-		if len(present) == 1 && present[0].Key == id.Key {
-			continue
+		if len(present) == 1 {
+			if present[0].Key == id.Key {
+				continue
+			}
+			return hint(fmt.Errorf("%s: %w: it is registered with another key than the one that is kept", id.Name, schemas.ErrClosed),
+				"names are never used again; give the identity another one")
 		}
 		if err := o.Add(cmd.Context(), id); err != nil {
 			return err

@@ -17,7 +17,7 @@ func statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "See how the gate is: what waits, what is frozen, whether stages and audit keep up",
 		Example: `  holdpoint status
-  holdpoint status -o json --server nats://127.0.0.1:4222 --key policy-admin.key`,
+  holdpoint status -o json --key holdpoint-data/admin/policy-admin.key`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conn, _, err := dial(cmd, adminRoles()...)
