@@ -32,15 +32,17 @@ func (b *batches) close() { _ = b.sub.Unsubscribe() }
 // read reads one batch, of at most batch records, and reports whether there is
 // more behind it. It stops with the error of apply.
 func (b *batches) read(ctx context.Context, r getRequest, apply func(schemas.Record) error) (more bool, err error) {
-	op := r.op(b.stream)
-	if err := b.conn.nc.PublishRequest(b.api+".DIRECT.GET."+string(b.stream), b.sub.Subject, r.body()); err != nil {
+	op, subject := r.op(b.stream), b.api+".DIRECT.GET."+string(b.stream)
+	ctx, done := b.conn.expecting(ctx, subject)
+	defer done()
+	if err := b.conn.nc.PublishRequest(subject, b.sub.Subject, r.body()); err != nil {
 		return false, translate(op, err)
 	}
 	next := r.Seq
 	for {
 		m, err := nextMsg(ctx, b.answers, answerWait)
 		if err != nil {
-			return false, translate(op, err)
+			return false, translate(op, why(ctx, err))
 		}
 		if done, pending, err := b.end(m); done {
 			return pending, err

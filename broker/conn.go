@@ -3,10 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,17 +37,9 @@ type Conn struct {
 	js  jetstream.JetStream
 	log zerolog.Logger
 
-	// mu guards sending, for the time of one look: those who wait for the answer
-	// to a publish. The server answers one that is not permitted only beside it,
-	// and that ends the waiting.
+	// mu guards sending, for the time of one look: those who wait for an answer.
 	mu      sync.Mutex
 	sending map[*sending]bool
-}
-
-// sending is one publish on a subject that waits for its answer.
-type sending struct {
-	subject string
-	giveUp  context.CancelCauseFunc
 }
 
 // Connect connects as the identity of that name, which holds key. Accounts
@@ -99,6 +88,7 @@ func (c *Conn) handlers() []nats.Option {
 			}
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.broken()
 			if err != nil {
 				c.log.Warn().Err(err).Msg("disconnected from the broker")
 			}
@@ -107,46 +97,13 @@ func (c *Conn) handlers() []nats.Option {
 	}
 }
 
-// refused ends the waiting for the answer to what was not permitted, and reports
-// whether err is about such a publish.
-func (c *Conn) refused(err error) bool {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found := false
-	for waiting := range c.sending {
-		if strings.Contains(err.Error(), strconv.Quote(waiting.subject)) {
-			waiting.giveUp(nats.ErrPermissionViolation)
-			found = true
-		}
-	}
-	return found
-}
-
-// expecting returns a context for the answer to one publish on a subject, which
-// ends with ErrPermissionViolation as its cause if that is not permitted.
-func (c *Conn) expecting(ctx context.Context, subject string, wait time.Duration) (context.Context, context.CancelFunc) {
-	ctx, giveUp := context.WithCancelCause(ctx)
-	ctx, stop := context.WithTimeout(ctx, wait)
-	s := &sending{subject: subject, giveUp: giveUp}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sending[s] = true
-	return ctx, func() {
-		stop()
-		giveUp(nil)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.sending, s)
-	}
-}
-
-// Close ends the connection after sending what is buffered.
+// Close ends the connection. What is buffered is sent first, if the connection
+// stands: with a broker that is gone there is nothing to wait for.
 func (c *Conn) Close() {
-	if err := c.nc.Flush(); err != nil {
-		c.log.Debug().Err(err).Msg("flushing before close")
+	if c.nc.IsConnected() {
+		if err := c.nc.FlushTimeout(answerWait); err != nil {
+			c.log.Debug().Err(err).Msg("flushing before close")
+		}
 	}
 	c.nc.Close()
 }
@@ -160,11 +117,3 @@ func (c *Conn) flush(ctx context.Context) error {
 
 // Connected reports whether the connection stands at this moment.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
-
-// request sends one request and returns its answer.
-func (c *Conn) request(ctx context.Context, op, subject string, body []byte) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	m, err := c.nc.RequestWithContext(ctx, subject, body)
-	return m, translate(op, err)
-}

@@ -16,18 +16,8 @@ import (
 // keeps it. After any error but ErrInvalid and ErrDenied the caller does not know
 // whether it does; sending the same again is safe.
 func (c *Conn) Send(ctx context.Context, d schemas.Draft) (Sent, error) {
-	ctx, done := c.expecting(ctx, d.Subject, answerWait)
-	defer done()
 	sent, err := c.publish(ctx, d, schemas.Expect{})
-	return sent, explain(ctx, "sending to "+d.Subject, err)
-}
-
-// explain translates err, which came out of a request made in ctx.
-func explain(ctx context.Context, op string, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
-		err = nats.ErrPermissionViolation
-	}
-	return translate(op, err)
+	return sent, translate("sending to "+d.Subject, err)
 }
 
 // Ask asks the gate a question as the identity of that name.
@@ -46,11 +36,11 @@ func (c *Conn) question(ctx context.Context, subject string, q schemas.Question)
 	if err != nil {
 		return schemas.Answer{}, fmt.Errorf("%s: %w", op, err)
 	}
-	ctx, done := c.expecting(ctx, subject, askPatience)
-	defer done()
-	m, err := c.nc.RequestWithContext(ctx, subject, body)
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	m, err := c.exchange(ctx, &nats.Msg{Subject: subject, Data: body})
 	if err != nil {
-		return schemas.Answer{}, explain(ctx, op, err)
+		return schemas.Answer{}, translate(op, err)
 	}
 	var answer schemas.Answer
 	if err := schemas.Unmarshal(m.Data, &answer); err != nil {
@@ -85,7 +75,8 @@ func (c *Conn) AuditLast(ctx context.Context) (uint64, error) {
 }
 
 // Listen calls ring for every message on subject, such as a notice, until ctx
-// ends. It returns when the broker knows of it.
+// ends. It returns when the broker knows of it. After an ErrUnavailable it rings
+// as soon as the broker is back.
 func (c *Conn) Listen(ctx context.Context, subject string, ring func(subject string)) error {
 	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) { ring(m.Subject) })
 	if err != nil {
@@ -124,7 +115,9 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	subject := API + ".CONSUMER.MSG.NEXT." + string(schemas.Settled) + "." + SystemConsumer(system)
-	ctx, done := c.expecting(ctx, subject, wait+answerWait)
+	ctx, cancel := context.WithTimeout(ctx, wait+answerWait)
+	defer cancel()
+	ctx, done := c.expecting(ctx, subject)
 	defer done()
 	if err := c.pullRequest(subject, sub.Subject, limit, wait); err != nil {
 		return translate(op, err)
@@ -132,7 +125,7 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	for range limit {
 		m, err := nextMsg(ctx, answers, wait+answerWait)
 		if err != nil {
-			return explain(ctx, op, err)
+			return translate(op, why(ctx, err))
 		}
 		if m.Header.Get("Status") != "" && len(m.Data) == 0 {
 			return pullStatus(op, m)

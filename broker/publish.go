@@ -42,7 +42,7 @@ func (c *Conn) publish(ctx context.Context, d schemas.Draft, expect schemas.Expe
 		m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{expect.Filter}
 	}
 	for try := 1; ; try++ {
-		answer, err := c.nc.RequestMsgWithContext(ctx, m)
+		answer, err := c.exchange(ctx, m)
 		if err == nil {
 			return acknowledged(answer.Data)
 		}
