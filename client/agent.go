@@ -12,8 +12,16 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// lookEvery is how often a waiting agent looks, whatever the notices say.
-const lookEvery = time.Second
+const (
+	// lookEvery is how often a waiting agent looks, whatever the notices say.
+	lookEvery = time.Second
+
+	// What the broker or the gate does not answer is tried again, at first soon,
+	// then ever less often up to retryLast: a gate that was started again is back
+	// in less than a second.
+	retryFirst = 100 * time.Millisecond
+	retryLast  = 2 * time.Second
+)
 
 // Proposal is what an agent proposes.
 type Proposal struct {
@@ -120,13 +128,15 @@ func (a Agent) draft(p Proposal, ticket *Ticket) (schemas.Draft, error) {
 // retry calls try until it succeeds, or fails in a way that trying again does not
 // mend, or ctx ends.
 func retry[T any](ctx context.Context, try func() (T, error)) (T, error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = retryFirst, retryLast
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := try()
 		if err != nil && !errors.Is(err, schemas.ErrUnavailable) {
 			err = backoff.Permanent(err)
 		}
 		return v, err
-	}, backoff.WithMaxElapsedTime(0))
+	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0))
 }
 
 // Await returns the settlement of an intent as soon as there is one. What it
@@ -259,7 +269,7 @@ func (a Agent) watch(ctx context.Context, k schemas.Key, look func() (bool, erro
 		default:
 		}
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, schemas.ErrUnavailable) {
 		return err
 	}
 	ticker := time.NewTicker(lookEvery)

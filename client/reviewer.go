@@ -105,7 +105,8 @@ func (c *Conn) ruling(ctx context.Context, what string, seq uint64) (schemas.Rul
 
 // Watch calls offer with every open hold of the queues, the riskiest first, and
 // with each that is parked later, until ctx ends or offer returns an error. A
-// hold is offered again only when it changed.
+// hold is offered again only when it changed, or if offer returned an
+// ErrUnavailable, which is no reason to stop.
 func (r Reviewer) Watch(ctx context.Context, queues []schemas.Name, offer func(schemas.HoldLine) error) error {
 	rung := make(chan struct{}, 1)
 	for _, q := range queues {
@@ -115,7 +116,7 @@ func (r Reviewer) Watch(ctx context.Context, queues []schemas.Name, offer func(s
 			default:
 			}
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, schemas.ErrUnavailable) {
 			return err
 		}
 	}
@@ -149,8 +150,10 @@ func (r Reviewer) offerNew(ctx context.Context, queues []schemas.Name, seen map[
 			if seen[key] == line || !slices.Contains(queues, line.Queue) {
 				continue
 			}
-			seen[key] = line
-			if err := offer(line); err != nil {
+			switch err := offer(line); {
+			case err == nil:
+				seen[key] = line
+			case !errors.Is(err, schemas.ErrUnavailable):
 				return err
 			}
 		}

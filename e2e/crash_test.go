@@ -169,7 +169,7 @@ func (c *crowd) review(ctx context.Context) {
 		_ = c.reviewer.Watch(ctx, []schemas.Name{"desk"}, func(line schemas.HoldLine) error {
 			h, err := c.reviewer.Hold(ctx, schemas.Key{Agent: line.Agent, ID: line.Intent})
 			if err != nil || !h.Open() {
-				return nil
+				return err
 			}
 			verdict := schemas.Approve
 			if h.State == schemas.InDoubt {
@@ -182,8 +182,8 @@ func (c *crowd) review(ctx context.Context) {
 			}
 			short, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
-			_, _ = c.reviewer.Decide(short, h, verdict, "test")
-			return nil
+			_, err = c.reviewer.Decide(short, h, verdict, "test")
+			return err
 		})
 	}
 }

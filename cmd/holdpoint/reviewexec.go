@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,7 @@ func runDecider(cmd *cobra.Command, o deciderOptions) error {
 		}
 		held, err := reviewer.Hold(cmd.Context(), schemas.Key{Agent: h.Agent, ID: h.Intent})
 		if err != nil {
-			return nil // decided meanwhile
+			return ifUnavailable(err) // else it was decided meanwhile
 		}
 		return letDecide(cmd, reviewer, p, o.timeout, held)
 	}))
@@ -61,13 +62,22 @@ func letDecide(cmd *cobra.Command, r client.Reviewer, p program, timeout time.Du
 	ruling, err := r.Decide(cmd.Context(), h, schemas.Verdict(v.Verdict), v.Reason)
 	if err != nil {
 		say(cmd.ErrOrStderr(), "holdpoint: %s", err)
-		return nil
+		return ifUnavailable(err)
 	}
 	if !ruling.Counts {
 		say(cmd.ErrOrStderr(), "holdpoint: the decision on %s does not count: %s %s", key, string(ruling.Code), ruling.Detail)
 		return nil
 	}
 	say(cmd.OutOrStdout(), "%s %s %s", v.Verdict, key, string(ruling.State))
+	return nil
+}
+
+// ifUnavailable returns err if the gate did not answer, so that the hold is
+// offered again. Any other error is about this hold, and not worth stopping for.
+func ifUnavailable(err error) error {
+	if errors.Is(err, schemas.ErrUnavailable) {
+		return err
+	}
 	return nil
 }
 

@@ -108,7 +108,10 @@ func readLines(ctx context.Context, r io.Reader) <-chan string {
 // and the decision is on exactly that.
 func (o *offer) make(ctx context.Context, h schemas.HoldLine) error {
 	held, err := o.reviewer.Hold(ctx, schemas.Key{Agent: h.Agent, ID: h.Intent})
-	if err != nil || !held.Open() {
+	if err != nil {
+		return ifUnavailable(err)
+	}
+	if !held.Open() {
 		return nil // decided meanwhile
 	}
 	fmt.Fprintln(o.out)
@@ -123,6 +126,7 @@ func (o *offer) make(ctx context.Context, h schemas.HoldLine) error {
 	switch {
 	case err != nil:
 		say(o.err, "holdpoint: %s", err)
+		return ifUnavailable(err)
 	case !ruling.Counts:
 		say(o.err, "holdpoint: does not count: %s %s", string(ruling.Code), ruling.Detail)
 	case ruling.Waiting != "":
