@@ -111,14 +111,19 @@ func Accounts() []Account {
 }
 
 // WriteConfig returns the tenant's accounts as a nats-server configuration, with
-// the given users in them. The embedded server reads the same text, without
-// users.
-func (t Tenant) WriteConfig(users []User) string {
+// the given users in them.
+func (t Tenant) WriteConfig(users []User) string { return t.config(users, Gate, AuditLog) }
+
+// EmbeddedConfig returns the accounts as the embedded server reads them: without
+// users, and without JetStream in AUDIT, which that server opens after GATE.
+func (t Tenant) EmbeddedConfig() string { return t.config(nil, Gate) }
+
+func (t Tenant) config(users []User, jetStream ...Account) string {
 	var b strings.Builder
 	b.WriteString("accounts {\n")
 	for _, a := range Accounts() {
 		fmt.Fprintf(&b, "  %q: {\n", t.Account(a))
-		if a == Gate || a == AuditLog {
+		if slices.Contains(jetStream, a) {
 			b.WriteString("    jetstream: enabled\n")
 		}
 		t.writeDoors(&b, a)

@@ -32,8 +32,8 @@ type Config struct {
 	// Dir keeps the streams. It is locked while the server runs.
 	Dir string
 
-	// Port listens on loopback; -1 picks a free one. With 0 the server does not
-	// listen and is reached in process only.
+	// Port is where Listen listens on loopback; -1 picks a free one. With 0 the
+	// server is reached in process only.
 	Port int
 
 	// SyncAlways makes every write durable before it is acknowledged. Otherwise
@@ -51,12 +51,14 @@ type Config struct {
 type Server struct {
 	ns    *server.Server
 	dir   string
+	port  int
 	lock  *os.File
 	doors *doorman
 }
 
-// Start starts the server and returns when it takes connections. It returns an
-// error that names the directory if another process uses it.
+// Start starts the server and returns when it takes connections from within the
+// process. It returns an error that names the directory if another process uses
+// it.
 func Start(cfg Config) (*Server, error) {
 	lock, err := lockDir(cfg.Dir)
 	if err != nil {
@@ -84,22 +86,38 @@ func start(cfg Config) (*Server, error) {
 	doors.server = ns
 	ns.SetLoggerV2(logger{cfg.Log}, false, false, false)
 	ns.Start()
-	if !ns.ReadyForConnections(readyWait) {
+	if err := open(ns, cfg.Tenant); err != nil {
 		ns.Shutdown()
-		return nil, fmt.Errorf("starting the embedded broker: not ready within %s", readyWait)
+		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
-	return &Server{ns: ns, dir: cfg.Dir, doors: doors}, nil
+	return &Server{ns: ns, dir: cfg.Dir, port: cfg.Port, doors: doors}, nil
+}
+
+// open waits until the server is up, and opens AUDIT. By then every stream of
+// GATE is back. The server restores accounts in any order, and AUDIT asks for
+// what it has not copied a moment after it is restored: a stream that is not
+// there yet, or does not hear the question, it would ask again only after 12 to
+// 40 seconds, in which nothing may be released.
+func open(ns *server.Server, t broker.Tenant) error {
+	if !ns.ReadyForConnections(readyWait) {
+		return fmt.Errorf("not ready within %s", readyWait)
+	}
+	audit, err := ns.LookupAccount(t.Account(broker.AuditLog))
+	if err != nil {
+		return err
+	}
+	return audit.EnableJetStream(nil, nil)
 }
 
 func (cfg Config) options() (*server.Options, error) {
 	options := &server.Options{}
-	if err := options.ProcessConfigString(cfg.Tenant.WriteConfig(nil)); err != nil {
+	if err := options.ProcessConfigString(cfg.Tenant.EmbeddedConfig()); err != nil {
 		return nil, fmt.Errorf("configuring the embedded broker: %w", err)
 	}
 	options.ServerName = "holdpoint-" + string(cfg.Tenant)
 	options.Host = "127.0.0.1"
 	options.Port = cfg.Port
-	options.DontListen = cfg.Port == 0
+	options.DontListen = true // until Listen
 	options.JetStream = true
 	options.StoreDir = filepath.Join(cfg.Dir, "streams")
 	options.SyncAlways = cfg.SyncAlways
@@ -110,6 +128,21 @@ func (cfg Config) options() (*server.Options, error) {
 
 // Connection returns how to reach the server from within the process.
 func (s *Server) Connection() broker.Server { return broker.Server{InProcess: s.ns} }
+
+// Listen takes connections on the port, if there is one. It is to be called once,
+// when the directory knows everyone: a client that is refused twice in a row, as
+// it would be before, gives up for good, while one that finds nobody listening
+// tries again.
+func (s *Server) Listen() error {
+	if s.port == 0 {
+		return nil
+	}
+	s.ns.AcceptLoop(make(chan struct{}))
+	if s.ns.Addr() == nil {
+		return fmt.Errorf("listening on port %d of loopback: %w: it may be in use", s.port, schemas.ErrUnavailable)
+	}
+	return nil
+}
 
 // URL returns the address that the server listens on, or "".
 func (s *Server) URL() string {

@@ -216,10 +216,13 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 		err = errors.Join(err, server.Stop(stopping))
 	}()
 	cfg.Server, cfg.Removed, cfg.Free = server.Connection(), server.Review, server.Free
-	if err := os.WriteFile(addressPath(o.data), []byte(server.URL()+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing the address: %w", err)
-	}
 	return runGate(ctx, cfg, o.http, func(ctx context.Context) error {
+		if err := server.Listen(); err != nil {
+			return hint(err, "choose another port with --port, or -1 for a free one")
+		}
+		if err := os.WriteFile(addressPath(o.data), []byte(server.URL()+"\n"), 0o600); err != nil {
+			return fmt.Errorf("writing the address: %w", err)
+		}
 		if o.bundle != "" {
 			if err := activate(ctx, cfg, o.bundle); err != nil {
 				return err
