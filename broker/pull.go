@@ -41,17 +41,21 @@ type pull struct {
 
 // pull hands the messages of a stage's consumer to take, one after the other,
 // until ctx ends; then it hands on what the broker has sent already, and returns
-// nil.
-func (l *Log) pull(ctx context.Context, stream schemas.Stream, ahead int, take func(*nats.Msg)) error {
+// nil. It calls arrived with each as soon as it is here, which may be long before
+// its turn.
+func (l *Log) pull(ctx context.Context, stream schemas.Stream, ahead int, arrived, take func(*nats.Msg)) error {
 	p := &pull{
 		conn:  l.Conn,
 		from:  "$JS.API.CONSUMER.MSG.NEXT." + string(stream) + "." + stageConsumer(stream),
 		inbox: l.nc.NewInbox(),
 		ahead: ahead,
 	}
-	messages, left := make(chan *nats.Msg), make(chan struct{})
+	messages, left := make(chan *nats.Msg, ahead), make(chan struct{})
 	defer close(left)
 	sub, err := l.nc.Subscribe(p.inbox, func(m *nats.Msg) {
+		if m.Reply != "" {
+			arrived(m)
+		}
 		select {
 		case messages <- m:
 		case <-left:

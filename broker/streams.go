@@ -180,7 +180,7 @@ func stageConsumers(name schemas.Stream) []jetstream.ConsumerConfig {
 	return []jetstream.ConsumerConfig{{
 		Durable:       consumer,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       10 * time.Second,
+		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 8192,
 		DeliverPolicy: jetstream.DeliverAllPolicy,

@@ -40,11 +40,12 @@ func (l *Log) Work(ctx context.Context, stream schemas.Stream, width int, h Hand
 	if _, err := l.js.Consumer(ctx, string(stream), stageConsumer(stream)); err != nil {
 		return translate(op, err)
 	}
-	w := worker{log: l, stream: stream, handler: h}
+	w := worker{log: l, stream: stream, handler: h, hand: newHand()}
+	defer w.hand.hold()()
 	var busy sync.WaitGroup
 	defer busy.Wait()
 	places := make(chan struct{}, width)
-	err := l.pull(ctx, stream, 2*width, func(m *nats.Msg) {
+	err := l.pull(ctx, stream, 2*width, w.hand.take, func(m *nats.Msg) {
 		places <- struct{}{}
 		busy.Go(func() {
 			defer func() { <-places }()
@@ -59,9 +60,11 @@ type worker struct {
 	log     *Log
 	stream  schemas.Stream
 	handler Handler
+	hand    *hand
 }
 
 func (w worker) handle(ctx context.Context, m *nats.Msg) {
+	defer w.hand.leave(m)
 	r, err := w.record(m)
 	if err == nil {
 		err = w.dispatch(ctx, r)
