@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// lookEvery is how often the audit and the clock are looked at.
+	// lookEvery is how often the audit and the clock are looked at, and lookAgain
+	// how soon when something was not well: much waits for it to be.
 	lookEvery = 250 * time.Millisecond
+	lookAgain = 25 * time.Millisecond
 
 	// staleAfter is for how long a look is good.
 	staleAfter = 3 * time.Second
@@ -33,14 +35,14 @@ type monitor struct {
 
 // run looks until ctx ends.
 func (m *monitor) run(ctx context.Context, conn *broker.Conn, bounds broker.Bounds) error {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
 	for {
 		m.set(conn.Health(ctx, bounds, time.Now))
-		select {
-		case <-ctx.Done():
+		wait := lookEvery
+		if m.Check() != nil {
+			wait = lookAgain
+		}
+		if err := sleep(ctx, wait); err != nil {
 			return nil
-		case <-ticker.C:
 		}
 	}
 }
