@@ -40,6 +40,8 @@ const (
 	copyPrefix = "copy.audit"                  // where GATE delivers what AUDIT copies
 	auditInfo  = "AUDIT.API.STREAM.INFO.AUDIT" // AUDIT's health, as GATE imports it
 
+	auditStepDown = "$JS.API.STREAM.LEADER.STEPDOWN.AUDIT"
+
 	bundleStore = "OBJ_bundles"
 )
 

@@ -104,7 +104,9 @@ func (b Bounds) audit(info *jetstream.StreamInfo) schemas.Condition {
 			return schemas.Condition{Detail: fmt.Sprintf("copying %s: %s", s.Name, s.Error.Description)}
 		case s.Lag > b.Lag:
 			return schemas.Condition{Detail: fmt.Sprintf("AUDIT is %d records behind %s, at most %d", s.Lag, s.Name, b.Lag)}
-		case s.Active < 0 || s.Active > b.Silence:
+		case s.Active < 0:
+			return schemas.Condition{Detail: fmt.Sprintf("AUDIT has not begun to copy %s", s.Name)}
+		case s.Active > b.Silence:
 			return schemas.Condition{Detail: fmt.Sprintf("AUDIT has not heard from %s within %s", s.Name, b.Silence)}
 		}
 	}

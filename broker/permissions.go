@@ -142,8 +142,10 @@ func (u *User) gateway(role schemas.Role) {
 	case schemas.RoleProvision:
 		u.provision()
 	case schemas.RoleProvisionAudit:
+		// It can neither change nor remove AUDIT, nor anything in it; giving it
+		// another leader moves no record.
 		u.Account = AuditLog
-		u.Publish = append(u.Publish, "$JS.API.STREAM.CREATE.AUDIT", "$JS.API.STREAM.INFO.AUDIT")
+		u.Publish = append(u.Publish, "$JS.API.STREAM.CREATE.AUDIT", "$JS.API.STREAM.INFO.AUDIT", auditStepDown)
 	}
 }
 

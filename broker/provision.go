@@ -187,6 +187,9 @@ func (p *Provisioner) planStream(ctx context.Context, want jetstream.StreamConfi
 	conn := p.at(want.Name)
 	step := Step{Thing: "stream " + want.Name, apply: func(ctx context.Context) error {
 		_, err := conn.js.CreateStream(ctx, want)
+		if err == nil && want.Name == string(schemas.Audit) {
+			p.copying(ctx)
+		}
 		return translate("creating", err)
 	}}
 	info, err := conn.streamInfoAt(ctx, "$JS.API.STREAM.INFO."+want.Name)

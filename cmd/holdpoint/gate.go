@@ -238,6 +238,7 @@ func (g *gate) start(ctx context.Context, group *errgroup.Group, stage schemas.R
 	case schemas.RoleExecute:
 		return g.startExecute(ctx, group, log)
 	case schemas.RoleProvision:
+		group.Go(func() error { return g.rouse(ctx) })
 		return g.startTrim(ctx, group, log)
 	}
 	return fmt.Errorf("%w: no stage %q", schemas.ErrInvalid, stage)

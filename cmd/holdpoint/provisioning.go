@@ -21,6 +21,11 @@ const (
 	// intent lives, so that no id can settle again after it was forgotten.
 	leastKeep = schemas.MaxLifetime + 24*time.Hour
 
+	// rouseFirst is how often it is looked whether AUDIT copies, rouseLast how often
+	// at least when it does not.
+	rouseFirst = time.Second
+	rouseLast  = time.Minute
+
 	// trimSlack lies between the oldest open intent and what is removed.
 	trimSlack = time.Minute
 )
@@ -73,6 +78,27 @@ func (g *gate) registerAdmins(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// rouse makes AUDIT copy again where it stands still. The longer that does not
+// help, the less often it is tried.
+func (g *gate) rouse(ctx context.Context) error {
+	wait := rouseFirst
+	for {
+		if err := sleep(ctx, wait); err != nil {
+			return nil
+		}
+		idle, err := g.provisioner().Rouse(ctx)
+		switch {
+		case err != nil:
+			g.Log.Warn().Err(err).Msg("looking whether AUDIT copies; trying again")
+		case len(idle) > 0:
+			g.Log.Warn().Strs("streams", idle).Msg("AUDIT did not hear from streams; it has another leader now")
+			wait = min(2*wait, rouseLast)
+		default:
+			wait = rouseFirst
+		}
+	}
 }
 
 // startTrim lets old records be removed. The index says which of them an open
