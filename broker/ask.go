@@ -16,8 +16,10 @@ const (
 	// askWidth is how many questions are answered at once.
 	askWidth = 64
 
-	// askPatience is how long one answer may take.
+	// askPatience is how long one answer may take, and askAgain after how long
+	// without one a question is asked again.
 	askPatience = 10 * time.Second
+	askAgain    = 2 * time.Second
 )
 
 // Answerer answers questions and claims. Both methods may be called concurrently.

@@ -36,9 +36,7 @@ func (c *Conn) question(ctx context.Context, subject string, q schemas.Question)
 	if err != nil {
 		return schemas.Answer{}, fmt.Errorf("%s: %w", op, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
-	m, err := c.exchange(ctx, &nats.Msg{Subject: subject, Data: body})
+	m, err := c.insist(ctx, &nats.Msg{Subject: subject, Data: body})
 	if err != nil {
 		return schemas.Answer{}, translate(op, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -65,6 +67,34 @@ func (c *Conn) exchange(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	defer done()
 	answer, err := c.nc.RequestMsgWithContext(ctx, m)
 	return answer, why(ctx, err)
+}
+
+// insist is exchange with someone who may die over the question: as long as there
+// is no answer it is asked again, of whoever is there by then, and the first
+// answer counts. What is asked must be safe to ask twice.
+func (c *Conn) insist(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	type outcome struct {
+		answer *nats.Msg
+		err    error
+	}
+	outcomes := make(chan outcome, askPatience/askAgain+1)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for {
+		asking.Go(func() {
+			answer, err := c.exchange(ctx, m)
+			outcomes <- outcome{answer, err}
+		})
+		select {
+		case o := <-outcomes:
+			return o.answer, o.err
+		case <-again.C:
+		}
+	}
 }
 
 // why returns the reason for err, which came out of waiting in ctx.
