@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -59,8 +60,8 @@ func TestCrashOfAStage(t *testing.T) {
 	s := startServers(t, 1)
 	g := gate{t: t, dir: s.dir}
 	g.run("provision", "--apply", "--nats", s.url(), "--ca", s.path("cert.pem"), "--creds", s.creds())
-	stages := []string{"observe", "recommend", "execute"}
-	running := map[string]*process{"provision": s.serve("provision")}
+	stages := []string{"observe", "recommend", "execute", "provision"}
+	running := map[string]*process{}
 	for _, stage := range stages {
 		running[stage] = s.serve(stage)
 	}
@@ -87,6 +88,15 @@ type crowd struct {
 	mu        sync.Mutex
 	tickets   []client.Ticket
 	performed map[schemas.Key]int
+	done      progress
+}
+
+// progress counts what happened.
+type progress struct{ submitted, performed, decided int }
+
+// reached reports whether each count of p is at least that of goal.
+func (p progress) reached(goal progress) bool {
+	return p.submitted >= goal.submitted && p.performed >= goal.performed && p.decided >= goal.decided
 }
 
 func newCrowd(t *testing.T, add func(role, name string, flags ...string) *client.Conn) *crowd {
@@ -101,7 +111,8 @@ func newCrowd(t *testing.T, add func(role, name string, flags ...string) *client
 	return c
 }
 
-// work lets everyone work while crash is called again and again.
+// work lets everyone work while crash is called again and again, each time when
+// intents, decisions and claims are under way.
 func (c *crowd) work(t *testing.T, rounds int, crash func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -109,29 +120,42 @@ func (c *crowd) work(t *testing.T, rounds int, crash func()) {
 	go c.perform(ctx)
 	go c.review(ctx)
 	submitting, enough := context.WithCancel(ctx)
+	defer enough()
 	var agents sync.WaitGroup
 	for i := range c.agents {
 		agents.Go(func() { c.submit(t, submitting, c.agents[i]) })
 	}
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	dice := rand.New(rand.NewPCG(uint64(seed), 0))
 	for range rounds {
-		before := c.submitted()
-		for c.submitted() < before+20 { // so that there is something to interrupt
-			select {
-			case <-time.After(5 * time.Millisecond):
-			case <-t.Context().Done():
-				t.Fatal("nothing is accepted any more")
-			}
-		}
+		goal := c.progress()
+		goal.submitted += 1 + dice.IntN(20)
+		goal.performed += 1 + dice.IntN(5)
+		goal.decided += 1 + dice.IntN(2)
+		c.reach(t, goal)
 		crash()
 	}
 	enough()
 	agents.Wait()
 }
 
-func (c *crowd) submitted() int {
+func (c *crowd) progress() progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.tickets)
+	return c.done
+}
+
+// reach returns when so much has happened.
+func (c *crowd) reach(t *testing.T, goal progress) {
+	t.Helper()
+	for end := time.After(patience); !c.progress().reached(goal); {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-end:
+			t.Fatalf("it does not go on: %+v, want %+v", c.progress(), goal)
+		}
+	}
 }
 
 // submit proposes one action after the other. Whatever was accepted must end.
@@ -146,8 +170,9 @@ func (c *crowd) submit(t *testing.T, ctx context.Context, a client.Agent) {
 		}
 		c.mu.Lock()
 		c.tickets = append(c.tickets, ticket)
+		c.done.submitted++
 		c.mu.Unlock()
-		if a.Name() != "bot-0" { // one agent hurries, the others wait for the gate's word
+		if a.Name() != "bot-0" || i%10 == 9 { // one agent hurries, the others wait for the gate's word
 			_, _ = a.Stand(ctx, ticket)
 		}
 	}
@@ -159,8 +184,16 @@ func (c *crowd) perform(ctx context.Context) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.performed[task.Intent.Key()]++
+		c.done.performed++
 		return "ok", nil
 	})
+}
+
+// times returns how often an action was performed.
+func (c *crowd) times(k schemas.Key) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.performed[k]
 }
 
 // review approves what is parked, and says of what is in doubt what is true.
@@ -173,17 +206,20 @@ func (c *crowd) review(ctx context.Context) {
 			}
 			verdict := schemas.Approve
 			if h.State == schemas.InDoubt {
-				c.mu.Lock()
 				verdict = schemas.WasNotDone
-				if c.performed[h.Intent.Key()] > 0 {
+				if c.times(h.Intent.Key()) > 0 {
 					verdict = schemas.WasDone
 				}
-				c.mu.Unlock()
 			}
 			short, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
-			_, err = c.reviewer.Decide(short, h, verdict, "test")
-			return err
+			if _, err = c.reviewer.Decide(short, h, verdict, "test"); err != nil {
+				return err
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.done.decided++
+			return nil
 		})
 	}
 }
@@ -205,8 +241,12 @@ func (c *crowd) rest(t *testing.T) {
 			t.Fatalf("%s: %s, %v, want an end", ticket.Key, status.State, err)
 		}
 		states[status.State]++
-		if n := c.performed[ticket.Key]; n > 1 && status.Action != "shop.again" {
+		n := c.times(ticket.Key)
+		if n > 1 && status.Action != "shop.again" {
 			t.Errorf("%s %s was performed %d times", status.Action, ticket.Key, n)
+		}
+		if status.State == schemas.Done && n == 0 {
+			t.Errorf("%s %s is done, and nobody performed it", status.Action, ticket.Key)
 		}
 	}
 	t.Logf("%d intents: %v", len(c.tickets), states)
