@@ -29,8 +29,8 @@ func TestCluster(t *testing.T) {
 			t.Errorf("provision %s once more: %s", again, out)
 		}
 	}
-	first := s.serve()
-	s.serve("observe", "recommend", "execute")
+	first := s.serve("observe", "recommend", "execute")
+	s.serve()
 	bot := client.Agent{Conn: s.add("agent", "bot", "--owner", "olga")}
 	runner := client.Executor{Conn: s.add("executor", "runner", "--owner", "opal", "--systems", "shop")}
 	s.add("auditor", "otto")

@@ -56,7 +56,27 @@ func startServers(t testing.TB, n int) *servers {
 			s.stop(i)
 		}
 	})
+	if n > 1 {
+		s.elect()
+	}
 	return s
+}
+
+// elect waits until the cluster has a leader that all servers follow.
+func (s *servers) elect() {
+	s.t.Helper()
+	for end := time.After(patience); ; {
+		for _, ns := range s.all {
+			if ns.JetStreamIsLeader() && len(ns.JetStreamClusterPeers()) == len(s.all) {
+				return
+			}
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-end:
+			s.t.Fatal("the cluster has no leader")
+		}
+	}
 }
 
 func (s *servers) path(name string) string { return filepath.Join(s.dir, name) }
