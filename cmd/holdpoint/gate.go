@@ -157,11 +157,17 @@ func (g *gate) close() {
 // returns an error if a stage cannot go on.
 func (g *gate) Run(ctx context.Context) error {
 	defer g.close()
-	log, err := g.log(ctx, g.Stages[0])
-	if err != nil {
-		return err
-	}
-	control, err := g.readControl(ctx, log)
+	var log *broker.Log
+	var control *broker.Tail
+	err := g.patiently(ctx, func() (err error) {
+		if log, err = g.log(ctx, g.Stages[0]); err != nil {
+			return err
+		}
+		if control == nil {
+			control = log.Tail(schemas.Control, "", 1) // each record is taken in once
+		}
+		return g.readControl(ctx, log, control)
+	})
 	if err != nil {
 		return err
 	}
@@ -170,7 +176,8 @@ func (g *gate) Run(ctx context.Context) error {
 	group.Go(func() error { return g.loadBundles(ctx, log) })
 	group.Go(func() error { return g.watchStreams(ctx, log) })
 	for _, stage := range g.Stages {
-		if err := g.start(ctx, group, stage); err != nil {
+		// What can go wrong in a start goes wrong before anything runs.
+		if err := g.patiently(ctx, func() error { return g.start(ctx, group, stage) }); err != nil {
 			group.Go(func() error { return err })
 			return group.Wait()
 		}
@@ -184,6 +191,26 @@ func (g *gate) Run(ctx context.Context) error {
 	return err
 }
 
+// patiently does what a start needs again while the broker does not answer, as
+// when the nodes of a cluster agree on their leaders. It gives up after a while:
+// a process that cannot start must say so.
+func (g *gate) patiently(ctx context.Context, do func() error) error {
+	wait, end := newBackOff(), time.Now().Add(startPatience)
+	for {
+		err := do()
+		if !errors.Is(err, schemas.ErrUnavailable) || time.Now().After(end) {
+			return err
+		}
+		g.Log.Warn().Err(err).Msg("starting; waiting for the broker")
+		if err := sleep(ctx, wait.NextBackOff()); err != nil {
+			return err
+		}
+	}
+}
+
+// startPatience is for how long a start waits for the broker.
+const startPatience = time.Minute
+
 // log opens the streams as role sees them.
 func (g *gate) log(ctx context.Context, role schemas.Role) (*broker.Log, error) {
 	return broker.OpenLog(ctx, g.conns[role], schemas.Control)
@@ -191,17 +218,16 @@ func (g *gate) log(ctx context.Context, role schemas.Role) (*broker.Log, error) 
 
 // readControl reads CONTROL to the end that it has now. Nothing is handled
 // before, or a restart would forget a freeze.
-func (g *gate) readControl(ctx context.Context, log *broker.Log) (*broker.Tail, error) {
+func (g *gate) readControl(ctx context.Context, log *broker.Log, control *broker.Tail) error {
 	end, err := log.LastSeq(ctx, schemas.Control)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tail := log.Tail(schemas.Control, "", 1)
-	if err := tail.ReadTo(ctx, end, g.apply); err != nil {
-		return nil, err
+	if err := control.ReadTo(ctx, end, g.apply); err != nil {
+		return err
 	}
 	g.names.Ready()
-	return tail, tail.Wake(ctx)
+	return control.Wake(ctx)
 }
 
 // apply takes in one record of CONTROL.

@@ -139,7 +139,7 @@ func (g *gate) activeSystems(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.readControl(ctx, log); err != nil {
+	if err := g.readControl(ctx, log, log.Tail(schemas.Control, "", 1)); err != nil {
 		return nil, err
 	}
 	active := g.control.Active()
