@@ -133,7 +133,7 @@ func work(how growth, args []ref.Val) int {
 	case byLesser:
 		return min(weigh(args[0], maxWork), weigh(args[1], maxWork))
 	case byMembers:
-		if _, ok := args[1].(traits.Lister); !ok {
+		if _, ok := args[1].(traits.Lister); !ok || isSet(args[1]) {
 			return 1
 		}
 		return weigh(args[1], maxWork)

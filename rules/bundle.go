@@ -50,33 +50,56 @@ func (l Limits) Read(archive []byte) (*Bundle, error) {
 // build makes a bundle of its files. If something is wrong with the files
 // themselves it does not look into them.
 func (l Limits) build(files []file, notes *notebook) (*Bundle, error) {
-	if err := notes.err(); err != nil {
-		return nil, err
-	}
-	c := readCatalogFile(files, notes)
-	data := readData(files, notes)
-	p := readPolicyFiles(files, notes)
-	compiler, err := newCompiler(l, c, data)
+	d, err := l.draft(files, notes)
 	if err != nil {
 		return nil, err
 	}
-	compiler.compile(p)
+	return d.bundle()
+}
+
+// draft is a bundle that was compiled, with everything that was read for it.
+type draft struct {
+	limits   Limits
+	files    []file
+	catalog  *catalog
+	data     *documents
+	policy   *policy
+	compiler *compiler
+	findings []Finding
+}
+
+// draft reads and compiles the files. An error is [Mistakes], but for trouble
+// with CEL itself.
+func (l Limits) draft(files []file, notes *notebook) (*draft, error) {
 	if err := notes.err(); err != nil {
 		return nil, err
 	}
-	archive, err := pack(files)
+	d := &draft{limits: l, files: files}
+	d.catalog = readCatalogFile(files, notes)
+	d.data = readData(files, notes)
+	d.policy = readPolicyFiles(files, notes)
+	var err error
+	if d.compiler, err = newCompiler(l, d.catalog, d.data, &d.findings); err != nil {
+		return nil, err
+	}
+	d.compiler.compile(d.policy)
+	return d, notes.err()
+}
+
+func (d *draft) bundle() (*Bundle, error) {
+	archive, err := pack(d.files)
 	if err != nil {
 		return nil, err
 	}
 	return &Bundle{
-		digest:  digest(files),
+		digest:  digest(d.files),
 		archive: archive,
-		systems: c.systems,
-		actions: c.order,
-		plans:   compiler.plans,
-		data:    data,
-		env:     compiler.rules,
-		limits:  l,
+		systems: d.catalog.systems,
+		actions: d.catalog.order,
+		plans:   d.compiler.plans,
+		data:    d.data.values,
+		env:     d.compiler.bases[conditions],
+		limits:  d.limits,
 	}, nil
 }
 

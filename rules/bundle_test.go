@@ -92,11 +92,11 @@ func TestVariables(t *testing.T) {
 		"now == timestamp('2026-03-01T12:00:00Z') && string(now) == '2026-03-01T12:00:00Z'",
 		"rate < 4.5 && 3.5 < rate && rate >= 4u",
 		"data.d.list[0] == 'x' && data.d.n / 2 == 1 && data.j.f == 1.5",
-		"type(params.amount) == int && params.amount == 5.0 && params.amount < 5.5 && params.amount * 2 == 10",
-		"type(params.price) == double && params.price == 5 && params.price < 6 && params.price * 2.0 == 10.0",
+		"type(params.amount) == int && dyn(params.amount) == 5.0 && params.amount < 5.5 && params.amount * 2 == 10",
+		"type(params.price) == double && params.price == 5.0 && dyn(params.price) == 5 && params.price < 6 && params.price * 2.0 == 10.0",
 		"type(params.other) == int && type(params.half) == double",
-		"params.amount in [5.0] && params.price in [5]",
-		"params == params && exposure.labels != agent.groups && 'half' in params && b'x' != bytes(session)",
+		"params.amount in [5] && dyn(params.amount) in [5.0] && params.price in [5.0]",
+		"params == params && exposure.labels != agent.groups && has(params.half) && 'half' in dyn(params) && b'x' != bytes(session)",
 	} {
 		b := load(t, releaseIf(when), "data/d.yaml", "list: [x]\nn: 3\n", "data/j.json", "{\n\t\"f\": 1.5}")
 		if got := b.Evaluate(t.Context(), rules.Recommend, f); got.Outcome != schemas.Release {
@@ -202,7 +202,7 @@ func TestLargestOpinion(t *testing.T) {
 	for i := range 40 {
 		when := ""
 		if i >= 20 {
-			when = ", when: 'params[params.key] == 1'"
+			when = ", when: 'dyn(params)[params.key] == 1'"
 		}
 		fmt.Fprintf(&policy, "  - {id: %s, at: recommend, actions: ['*'], outcome: park, reason: %q, tell: %q%s}\n",
 			id(i), strings.Repeat("r", 160), strings.Repeat("t", 280), when)

@@ -49,10 +49,11 @@ type Action struct {
 // operation is an action with the schema of its parameters.
 type operation struct {
 	Action
-	node   *yaml.Node
-	schema *jsonschema.Schema
-	shape  *shape
-	text   []byte // the schema as JSON
+	document *document
+	node     *yaml.Node
+	schema   *jsonschema.Schema
+	shape    *shape
+	text     []byte // the schema as JSON
 }
 
 // catalog is what exists.
@@ -142,7 +143,7 @@ func (c *catalog) readOperation(system object, key, n *yaml.Node, queue schemas.
 		system.mistake(key, "the catalog has more than %d actions", maxActions)
 		return
 	}
-	op := &operation{Action: Action{Name: action}, node: key, shape: &shape{}}
+	op := &operation{Action: Action{Name: action}, document: system.document, node: key, shape: newShape()}
 	c.operations[action] = op
 	c.order = append(c.order, action)
 	if o, ok := system.document.object(n, "operation "+name, operationKeys()...); ok {

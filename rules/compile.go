@@ -2,28 +2,29 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/holdpoint/holdpoint/schemas"
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.yaml.in/yaml/v3"
 )
 
 // plan is everything that the policy says about one action, so that the cost of
 // an opinion does not depend on what it says about others.
 type plan struct {
 	Action
-	value  any // the action as expressions see it
-	schema *jsonschema.Schema
-	shape  *shape
-	text   []byte
+	value   any // the action as expressions see it
+	schema  *jsonschema.Schema
+	variant *variant
+	text    []byte
 
 	observe, recommend, execute []*rule
 
 	risks      []*risk
 	thresholds []*threshold
 	approvals  []*approval
+
+	// asksRisk says that a rule or an approval asks for the risk.
+	asksRisk bool
 }
 
 // at returns the rules of a checkpoint.
@@ -45,20 +46,22 @@ func (p *plan) silent(c Checkpoint) bool {
 	return len(p.at(c))+len(p.approvals) == 0 && (c != Recommend || len(p.risks)+len(p.thresholds) == 0)
 }
 
-// rule is a rule that can be evaluated. Without when it always applies.
+// rule is a rule that can be evaluated. Without when and raise it always applies.
 type rule struct {
 	id      string
 	when    *program
+	raise   *program
 	outcome schemas.Outcome
 	reason  string
 	tell    string
 }
 
-// risk is a contribution to the risk: what add gives, or else points.
+// risk is a contribution to the risk: what add or raise gives, or else points.
 type risk struct {
 	id     string
 	when   *program
 	add    *program
+	raise  *program
 	points int
 	reason string
 }
@@ -77,32 +80,35 @@ type approval struct {
 }
 
 // compiler turns what is written into plans. What is wrong goes into the notes
-// of the documents.
+// of the documents, and what its author should know into findings.
 type compiler struct {
-	rules, eligible *environment
+	bases    [purposes]*environment
+	eligible *environment
 
-	catalog *catalog
-	data    *ordered
-	plans   map[schemas.Action]*plan
+	catalog  *catalog
+	plans    map[schemas.Action]*plan
+	variants map[string]*variant
+	checks   int
+	findings *[]Finding
 }
 
-func newCompiler(l Limits, c *catalog, data *ordered) (*compiler, error) {
-	rules, err := ruleEnvironment(l)
-	if err != nil {
+func newCompiler(l Limits, c *catalog, d *documents, findings *[]Finding) (*compiler, error) {
+	compiler := &compiler{catalog: c, plans: map[schemas.Action]*plan{}, variants: map[string]*variant{}, findings: findings}
+	var err error
+	if compiler.bases, err = ruleEnvironments(l, d); err != nil {
 		return nil, err
 	}
-	eligible, err := eligibleEnvironment(l)
-	if err != nil {
+	if compiler.eligible, err = eligibleEnvironment(l); err != nil {
 		return nil, err
 	}
-	compiler := &compiler{rules: rules, eligible: eligible, catalog: c, data: data, plans: map[schemas.Action]*plan{}}
-	for name, op := range c.operations {
+	for _, name := range c.order {
+		op := c.operations[name]
 		compiler.plans[name] = &plan{
-			Action: op.Action,
-			value:  rules.value(newAction(op.Action)),
-			schema: op.schema,
-			shape:  op.shape,
-			text:   op.text,
+			Action:  op.Action,
+			value:   compiler.bases[conditions].value(newAction(op.Action)),
+			schema:  op.schema,
+			variant: compiler.variantOf(op),
+			text:    op.text,
 		}
 	}
 	return compiler, nil
@@ -125,9 +131,10 @@ func (c *compiler) compile(p *policy) {
 
 func (c *compiler) rule(t ruleText) {
 	plans := c.match(t.entry)
-	r := &rule{id: t.id, outcome: t.outcome, reason: t.reason, tell: t.tell}
-	r.when = c.program(t.entry, t.when, truth, plans)
+	when := c.program(t.entry, t.when, conditions, truth, plans)
+	raise := c.program(t.entry, t.raise, prose, truth, plans)
 	for _, p := range plans {
+		r := &rule{id: t.id, outcome: t.outcome, reason: t.reason, tell: t.tell, when: when.of(p), raise: raise.of(p)}
 		switch t.at {
 		case Observe:
 			p.observe = append(p.observe, r)
@@ -142,10 +149,11 @@ func (c *compiler) rule(t ruleText) {
 
 func (c *compiler) risk(t riskText) {
 	plans := c.match(t.entry)
-	r := &risk{id: t.id, points: t.points, reason: t.reason}
-	r.when = c.program(t.entry, t.when, truth, plans)
-	r.add = c.program(t.entry, t.add, integer, plans)
+	when := c.program(t.entry, t.when, weights, truth, plans)
+	add := c.program(t.entry, t.add, weights, integer, plans)
+	raise := c.program(t.entry, t.raise, prose, integer, plans)
 	for _, p := range plans {
+		r := &risk{id: t.id, points: t.points, reason: t.reason, when: when.of(p), add: add.of(p), raise: raise.of(p)}
 		p.risks = append(p.risks, r)
 		t.crowded(p, len(p.risks))
 	}
@@ -167,15 +175,14 @@ func (c *compiler) threshold(i int, t thresholdText) {
 
 func (c *compiler) approval(t approvalText) {
 	plans := c.match(t.entry)
-	a := &approval{Approval: t.approval}
-	a.when = c.program(t.entry, t.when, truth, plans)
+	when := c.program(t.entry, t.when, conditions, truth, plans)
 	if t.eligible != nil {
 		_, issues := c.eligible.compile(t.eligible.Value, truth)
-		t.note(t.eligible, issues)
+		t.note(t.eligible, issues, c.findings)
 	}
 	for _, p := range plans {
 		before := p.places()
-		p.approvals = append(p.approvals, a)
+		p.approvals = append(p.approvals, &approval{Approval: t.approval, when: when.of(p)})
 		if len(p.approvals) == schemas.MaxApprovals+1 {
 			t.mistake(t.node, "more than %d approvals are about %s", schemas.MaxApprovals, p.Name)
 		}
@@ -250,67 +257,4 @@ func (c *compiler) nearest(pattern string) string {
 		candidates = append(candidates, system+".*")
 	}
 	return suggest(pattern, candidates)
-}
-
-// program compiles an expression of an entry about the actions of the plans. It
-// returns nil if there is none, or if it is mistaken.
-func (c *compiler) program(e entry, n *yaml.Node, want gives, plans []*plan) *program {
-	if n == nil {
-		return nil
-	}
-	p, issues := c.rules.compile(n.Value, want)
-	e.note(n, issues)
-	if p == nil {
-		return nil
-	}
-	e.note(n, c.unknownFields(p, plans))
-	e.note(n, c.unknownDocuments(p))
-	for _, plan := range plans {
-		plan.ReadsExposure = plan.ReadsExposure || p.exposure
-	}
-	return p
-}
-
-// note turns the issues of an expression into mistakes at their places.
-func (e entry) note(n *yaml.Node, issues []issue) {
-	for _, i := range issues {
-		line, column := e.locate(n, i.offset)
-		e.mistakeAt(line, column, e.about+": "+i.text)
-	}
-}
-
-// unknownFields finds the parameters that none of the actions can have.
-func (c *compiler) unknownFields(p *program, plans []*plan) []issue {
-	var issues []issue
-	for _, m := range p.fields {
-		possible := func(p *plan) bool { return p.shape.has(m.name) }
-		if len(plans) == 0 || slices.ContainsFunc(plans, possible) {
-			continue
-		}
-		var names []string
-		for _, plan := range plans {
-			names = append(names, plan.shape.names()...)
-		}
-		slices.Sort(names)
-		issues = append(issues, issue{m.offset, fmt.Sprintf("undeclared field '%s' of %s%s", m.name, about(plans), suggest(m.name, names))})
-	}
-	return issues
-}
-
-func about(plans []*plan) string {
-	if len(plans) == 1 {
-		return string(plans[0].Name)
-	}
-	return fmt.Sprintf("%s and %d more", plans[0].Name, len(plans)-1)
-}
-
-// unknownDocuments finds the documents that the bundle does not have.
-func (c *compiler) unknownDocuments(p *program) []issue {
-	var issues []issue
-	for _, m := range p.documents {
-		if _, ok := c.data.FindStringKey(m.name); !ok {
-			issues = append(issues, issue{m.offset, fmt.Sprintf("undeclared document '%s' of data%s", m.name, suggest(m.name, c.data.keys))})
-		}
-	}
-	return issues
 }

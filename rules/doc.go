@@ -7,7 +7,8 @@
 // again from its record.
 //
 // It does not know whether the facts are true, nor what becomes of an opinion.
-// The agent's own prose is not among them: no expression can name it.
+// The agent's own prose can raise a risk, park or refuse, and lower nothing: only
+// the expressions that can do no more than that know it.
 //
 // # Bundle
 //
@@ -15,7 +16,8 @@
 //
 //	catalog.yaml   the actions that exist
 //	policy.yaml    the rules; it may include more files of the bundle
-//	data/          documents, YAML or JSON: data/limits.yaml is data.limits
+//	data/          documents, YAML, JSON or CSV: data/limits.yaml is data.limits,
+//	               and data/limits.schema.yaml says what it is
 //	cases/         tests, carried along
 //	*.md           words for people, anywhere
 //
@@ -56,6 +58,9 @@
 //	    when: params.amount_cents > 10000
 //	    add: 40                  # or an expression; below zero counts as zero
 //	    reason: refunds above 100.00 are not routine
+//	  - id: in-a-hurry
+//	    actions: [shop.refund]
+//	    raise: "goal.contains('urgent') ? 20 : 0" # instead of add; may ask for prose
 //	thresholds:
 //	  - actions: ["shop.*"]      # default: every action
 //	    park_from: 40
@@ -70,6 +75,11 @@
 //	    outcome: release         # at recommend only; or park, refuse
 //	    reason: shown to reviewers
 //	    tell: told to the agent
+//	  - id: about-passwords
+//	    at: recommend
+//	    actions: [shop.refund]
+//	    raise: goal.contains('password') # beside when; may ask for prose
+//	    outcome: park            # or refuse, never release
 //	approvals:
 //	  - id: finance
 //	    actions: [shop.refund]
@@ -94,18 +104,29 @@
 //	agent     name, owner, groups
 //	action    name, system, operation, effect, reversible, idempotent, labels
 //	session   the agent's own word
-//	exposure  labels, actions: what the agent has been given
+//	exposure  labels, actions: what the agent has been given; saw("crm.read")
 //	rate      its intents in the minute before
 //	data      the documents of the bundle
 //	now       the time of the decision
 //
-// and, in eligible only, reviewer (name, person, groups, service), agent, and
-// action (name, system, operation).
+// and, in when of rules and approvals, risk: the sum of what add gives, without
+// what raise gives; in raise, goal and reason: the agent's prose; and, in eligible
+// only, reviewer (name, person, groups, service), agent, and action (name, system,
+// operation).
 //
-// A number in params is an int where the schema says integer and a double where
-// it says number, through properties, items, prefixItems, additionalProperties,
-// $ref and allOf. Where it says neither, and in data, a whole number is an int.
-// Both compare with each other; arithmetic does not mix them.
+// # Types
+//
+// All of them are typed. An expression about several actions must be right for
+// each. The schema of an action types params: string, boolean, integer (int) and
+// number (double) with or without null, arrays, objects with named fields, and
+// objects of any fields as maps; through $ref, allOf, and anyOf and oneOf as far
+// as their alternatives agree. What cannot be typed is dyn, and [Check] says where.
+// Documents are typed by what is in them, or by a schema. An object whose values
+// are all alike is a map, any other has fields; a CSV file of one column is a list,
+// any other a map by its first column.
+//
+// An int and a double compare by order; == and arithmetic do not mix them. In what
+// is dyn, a whole number is an int.
 //
 // A parameter that is not there is an error, hence a park: ask has(params.note),
 // or give an optional value.

@@ -71,14 +71,17 @@ func (d *document) mistake(at *yaml.Node, format string, args ...any) {
 }
 
 // mistakeAt notes a mistake at a line and a column, in characters from 1.
-func (d *document) mistakeAt(line, column int, text string) {
+func (d *document) mistakeAt(line, column int, text string) { d.notes.add(d.place(line, column, text)) }
+
+// place returns a text about a line and a column as a mistake.
+func (d *document) place(line, column int, text string) Mistake {
 	m := Mistake{File: d.path, Line: max(1, line), Column: max(1, column), Text: text}
 	if m.Line <= len(d.lines) {
 		if source := strings.TrimRight(d.lines[m.Line-1], "\r"); utf8.RuneCountInString(source) <= 200 {
 			m.Source = oneLine(source)
 		}
 	}
-	d.notes.add(m)
+	return m
 }
 
 // check refuses what makes YAML mean more than it says: anchors, aliases and

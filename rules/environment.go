@@ -2,10 +2,14 @@ package rules
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
+	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // environment compiles the expressions of one kind: it knows their variables.
@@ -14,11 +18,14 @@ type environment struct {
 	limits Limits
 	calls  calls
 
+	// data are the documents that expressions read, or nil.
+	data *ordered
+
+	// records are the types of params and data.
+	records records
+
 	// absent says of names that people expect why they are not there.
 	absent map[string]string
-
-	// fields are those that variables have, for suggestions.
-	fields []string
 }
 
 // native declares a Go struct as a CEL type.
@@ -36,6 +43,8 @@ func dialectOptions() []cel.EnvOption {
 		ext.Lists(ext.ListsVersion(3), ext.ListsMaxRangeSize(maxRange)),
 		ext.Sets(ext.SetsVersion(0)),
 		cel.CrossTypeNumericComparisons(true),
+		cel.EnableIdentifierEscapeSyntax(),
+		cel.EnableMacroCallTracking(),
 		cel.DefaultUTCTimeZone(true),
 		cel.EagerlyValidateDeclarations(true),
 		cel.CostModelVersion(1),
@@ -65,34 +74,94 @@ func newEnvironment(e environment, options ...cel.EnvOption) (*environment, erro
 	return &e, nil
 }
 
-const noProse = "the agent's own prose is no input of any rule: judge params, agent, exposure or rate"
+const noProse = "the agent's own prose can only raise: write raise, in a risk or in a rule that parks or refuses"
 
-// ruleEnvironment knows what rules, risks and approvals may ask.
-func ruleEnvironment(l Limits) (*environment, error) {
-	e := environment{
-		limits: l,
+// purpose is what an expression is for.
+type purpose uint8
+
+const (
+	conditions purpose = iota // when, of rules and approvals
+	weights                   // when and add, of risks
+	prose                     // raise
+	purposes
+)
+
+// ruleEnvironments know what the expressions with each purpose may ask about these
+// documents. Params come with [environment.of].
+func ruleEnvironments(l Limits, d *documents) (made [purposes]*environment, err error) {
+	base, err := newEnvironment(environment{
+		limits:  l,
+		data:    d.values,
+		records: records{},
 		absent: map[string]string{
 			"goal":     noProse,
 			"reason":   noProse,
-			"risk":     "thresholds judge the risk",
+			"risk":     "the risk is the sum of what these expressions give",
 			"reviewer": "only eligible, of an approval, is about a reviewer",
 			"intent":   "write params, agent, action or session",
 		},
-		fields: []string{
-			"name", "owner", "groups", "system", "operation", "effect", "reversible", "idempotent", "labels", "actions",
-		},
-	}
-	return newEnvironment(e,
+	},
 		native[agentValue]("Agent"), native[actionValue]("Action"), native[exposureValue]("Exposure"),
-		cel.Variable("params", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("agent", cel.ObjectType("Agent")),
 		cel.Variable("action", cel.ObjectType("Action")),
 		cel.Variable("session", cel.StringType),
 		cel.Variable("exposure", cel.ObjectType("Exposure")),
 		cel.Variable("rate", cel.IntType),
-		cel.Variable("data", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("now", cel.TimestampType),
+		cel.Function(sawFunction, cel.MemberOverload("exposure_saw_string",
+			[]*cel.Type{cel.ObjectType("Exposure"), cel.StringType}, cel.BoolType, cel.BinaryBinding(saw))),
 	)
+	if err != nil {
+		return made, err
+	}
+	if made[weights], err = base.extend("data", d.shape, "data"); err != nil {
+		return made, err
+	}
+	whole := &shape{form: intForm}
+	text := &shape{form: textForm}
+	if made[conditions], err = made[weights].extend("risk", whole, "risk"); err != nil {
+		return made, err
+	}
+	if made[prose], err = made[weights].extend("goal", text, "goal"); err != nil {
+		return made, err
+	}
+	made[prose], err = made[prose].extend("reason", text, "reason")
+	return made, err
+}
+
+const sawFunction = "saw"
+
+// saw reports whether the agent was given the result of an action, or of one that
+// a pattern matches.
+func saw(exposure, pattern ref.Val) ref.Val {
+	e, ok := exposure.Value().(*exposureValue)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(exposure)
+	}
+	return types.Bool(slices.ContainsFunc(e.Actions, func(action string) bool {
+		return schemas.MatchAction(string(pattern.(types.String)), schemas.Action(action))
+	}))
+}
+
+// of returns the environment of expressions about an action with these
+// parameters.
+func (e *environment) of(name string, params *shape) (*environment, error) {
+	return e.extend("params", params, name)
+}
+
+// extend adds a variable of a shape, whose records are named after name.
+func (e *environment) extend(variable string, sh *shape, name string) (*environment, error) {
+	more := *e
+	more.records = maps.Clone(e.records)
+	added := records{}
+	t := added.typeOf(sh, name)
+	maps.Copy(more.records, added)
+	var err error
+	more.env, err = e.env.Extend(cel.CustomTypeProvider(provider{e.env.CELTypeProvider(), added}), cel.Variable(variable, t))
+	if err != nil {
+		return nil, fmt.Errorf("making an environment for expressions: %w", err)
+	}
+	return &more, nil
 }
 
 const onlyReviewer = "eligible knows reviewer, agent and action: put other conditions into when"
@@ -106,7 +175,6 @@ func eligibleEnvironment(l Limits) (*environment, error) {
 			"params": onlyReviewer, "session": onlyReviewer, "exposure": onlyReviewer,
 			"rate": onlyReviewer, "data": onlyReviewer, "now": onlyReviewer,
 		},
-		fields: []string{"name", "person", "owner", "groups", "service", "system", "operation"},
 	}
 	return newEnvironment(e,
 		native[reviewerValue]("Reviewer"), native[agentValue]("Agent"), native[actionName]("Action"),

@@ -29,15 +29,18 @@ func (b *Bundle) Evaluate(ctx context.Context, at Checkpoint, f Facts) schemas.O
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.limits.time())
 	defer cancel()
-	e := evaluation{vars: &activation{Facts: f, env: b.env, action: p.value, data: b.data, shape: p.shape}}
+	e := evaluation{vars: &activation{Facts: f, env: b.env, action: p.value, data: b.data, shape: p.variant.shape}}
+	if p.asksRisk || at == Recommend {
+		e.weigh(ctx, p.risks)
+	}
 	e.rules(ctx, p.at(at))
 	if at == Recommend {
-		e.risks(ctx, p.risks)
+		e.risks()
 		e.thresholds(p.thresholds)
 	}
 	e.decide(at)
 	e.approvals(ctx, p.approvals)
-	return e.result()
+	return e.result(at)
 }
 
 // evaluation forms one opinion.
@@ -48,25 +51,40 @@ type evaluation struct {
 	released bool // a rule said so
 	rulings  []*rule
 	limits   []schemas.Match // thresholds that were reached
-	added    []schemas.Match // contributions to the risk
+
+	added     []schemas.Match // contributions to the risk
+	unweighed []schemas.Match // those that failed
 }
 
-// holds reports whether a condition holds. If that cannot be said it notes the
+// holds reports whether conditions hold. If that cannot be said it notes the
 // failure of the one who asks.
-func (e *evaluation) holds(ctx context.Context, id string, when *program) (yes, ok bool) {
-	if when == nil {
-		return true, true
+func (e *evaluation) holds(ctx context.Context, id string, when ...*program) (yes, ok bool) {
+	for _, p := range when {
+		yes, err := e.truth(ctx, p)
+		if err != nil {
+			e.fail(id, err)
+		}
+		if err != nil || !yes {
+			return false, err == nil
+		}
 	}
-	v, err := when.run(ctx, e.vars)
+	return true, true
+}
+
+// truth runs a condition. Without one it holds.
+func (e *evaluation) truth(ctx context.Context, p *program) (bool, error) {
+	if p == nil {
+		return true, nil
+	}
+	v, err := p.run(ctx, e.vars)
 	if err != nil {
-		e.fail(id, err)
-		return false, false
+		return false, err
 	}
 	truth, ok := v.(types.Bool)
 	if !ok {
-		e.fail(id, wrongType(v, "true or false"))
+		return false, wrongType(v, "true or false")
 	}
-	return bool(truth), ok
+	return bool(truth), nil
 }
 
 func wrongType(v ref.Val, want string) error {
@@ -75,52 +93,73 @@ func wrongType(v ref.Val, want string) error {
 
 // fail notes that an entry could not be evaluated. The opinion parks at least.
 func (e *evaluation) fail(id string, err error) {
-	e.opinion.Failed = append(e.opinion.Failed, schemas.Match{
-		Rule:    id,
-		Outcome: schemas.Park,
-		Reason:  clip(oneLine(err.Error()), maxFailure),
-	})
+	e.opinion.Failed = append(e.opinion.Failed, failure(id, err))
+}
+
+func failure(id string, err error) schemas.Match {
+	return schemas.Match{Rule: id, Outcome: schemas.Park, Reason: clip(oneLine(err.Error()), maxFailure)}
 }
 
 func (e *evaluation) rules(ctx context.Context, rules []*rule) {
 	for _, r := range rules {
-		if yes, _ := e.holds(ctx, r.id, r.when); yes {
+		if yes, _ := e.holds(ctx, r.id, r.when, r.raise); yes {
 			e.rulings = append(e.rulings, r)
 			e.released = e.released || r.outcome == schemas.Release
 		}
 	}
 }
 
-func (e *evaluation) risks(ctx context.Context, risks []*risk) {
+// weigh finds out what the risks add. Rules and approvals may ask for the sum,
+// in which prose has no part: it could lower something there.
+func (e *evaluation) weigh(ctx context.Context, risks []*risk) {
+	sum := 0
 	for _, r := range risks {
-		yes, _ := e.holds(ctx, r.id, r.when)
-		if !yes {
-			continue
+		points, applies, err := e.points(ctx, r)
+		switch {
+		case err != nil:
+			e.unweighed = append(e.unweighed, failure(r.id, err))
+		case applies && r.raise == nil:
+			sum += points
 		}
-		points, ok := e.points(ctx, r)
-		if !ok {
-			continue
+		if applies && err == nil {
+			e.added = append(e.added, schemas.Match{Rule: r.id, Outcome: schemas.Release, Add: points, Reason: r.reason})
 		}
-		e.opinion.Risk += points
-		e.added = append(e.added, schemas.Match{Rule: r.id, Outcome: schemas.Release, Add: points, Reason: r.reason})
+	}
+	e.vars.risk = types.Int(sum)
+	if len(e.unweighed) > 0 {
+		e.vars.risk = types.NewErr("the risk is not known: %s failed", e.unweighed[0].Rule)
 	}
 }
 
-// points returns what a risk adds, never less than nothing.
-func (e *evaluation) points(ctx context.Context, r *risk) (int, bool) {
-	if r.add == nil {
-		return r.points, true
+// points returns what a risk adds, never less than nothing, if it applies.
+func (e *evaluation) points(ctx context.Context, r *risk) (points int, applies bool, err error) {
+	if applies, err = e.truth(ctx, r.when); !applies || err != nil {
+		return 0, false, err
 	}
-	v, err := r.add.run(ctx, e.vars)
+	p := r.add
+	if r.raise != nil {
+		p = r.raise
+	}
+	if p == nil {
+		return r.points, true, nil
+	}
+	v, err := p.run(ctx, e.vars)
 	if err != nil {
-		e.fail(r.id, err)
-		return 0, false
+		return 0, false, err
 	}
-	points, ok := v.(types.Int)
+	n, ok := v.(types.Int)
 	if !ok {
-		e.fail(r.id, wrongType(v, "an int"))
+		return 0, false, wrongType(v, "an int")
 	}
-	return int(min(max(points, 0), maxRisk)), ok
+	return int(min(max(n, 0), maxRisk)), true, nil
+}
+
+// risks counts what was weighed.
+func (e *evaluation) risks() {
+	for _, m := range e.added {
+		e.opinion.Risk += m.Add
+	}
+	e.opinion.Failed = append(e.opinion.Failed, e.unweighed...)
 }
 
 func (e *evaluation) thresholds(thresholds []*threshold) {
@@ -173,7 +212,7 @@ func (e *evaluation) approvals(ctx context.Context, approvals []*approval) {
 
 // result returns the opinion with its matches: the strictest first, rules before
 // what they weighed, as many as a record takes.
-func (e *evaluation) result() schemas.Opinion {
+func (e *evaluation) result(at Checkpoint) schemas.Opinion {
 	o := e.opinion
 	for _, r := range e.rulings {
 		if o.Tell == "" && r.outcome == o.Outcome {
@@ -181,7 +220,10 @@ func (e *evaluation) result() schemas.Opinion {
 		}
 		o.Matched = append(o.Matched, schemas.Match{Rule: r.id, Outcome: r.outcome, Reason: r.reason})
 	}
-	o.Matched = slices.Concat(o.Matched, e.limits, e.added)
+	o.Matched = slices.Concat(o.Matched, e.limits)
+	if at == Recommend {
+		o.Matched = append(o.Matched, e.added...)
+	}
 	slices.SortStableFunc(o.Matched, func(a, b schemas.Match) int {
 		switch {
 		case a.Outcome == b.Outcome:

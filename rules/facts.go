@@ -8,8 +8,8 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// Facts are what an opinion is about. Intent's prose is among them for no other
-// reason than that intents carry it: no expression sees it.
+// Facts are what an opinion is about. Of the prose in Intent, only what can raise
+// takes notice.
 type Facts struct {
 	Intent   schemas.Intent
 	Agent    schemas.AgentFacts
@@ -71,6 +71,8 @@ type activation struct {
 	data   any
 	shape  *shape
 
+	risk any
+
 	params, agent, exposure any
 }
 
@@ -87,6 +89,12 @@ func (f *activation) ResolveName(name string) (any, bool) {
 		return types.String(f.Intent.Session), true
 	case "exposure":
 		return once(&f.exposure, func() any { return f.env.value(newExposure(f.Exposure)) }), true
+	case "risk":
+		return f.risk, true
+	case "goal":
+		return types.String(f.Intent.Goal), true
+	case "reason":
+		return types.String(f.Intent.Reason), true
 	case "rate":
 		return types.Int(f.Rate), true
 	case "data":

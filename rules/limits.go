@@ -46,6 +46,7 @@ const (
 	maxPerKind  = 256    // entries of one kind that match one action
 	maxSchema   = 10_000 // parts of one schema, references followed
 	maxSchemas  = 100_000
+	maxChecks   = 50_000 // of expressions, each with the types of an action
 
 	maxRisk = 1_000_000 // of one contribution
 )

@@ -198,7 +198,7 @@ func TestFailureTexts(t *testing.T) {
 
 func checkFailureTexts(t *testing.T, key string) {
 	t.Helper()
-	for _, when := range []string{"params[params.key] == 1", "duration(params.key) == now - now", "params.key.foo == 1", "int(params.key) == 1"} {
+	for _, when := range []string{"dyn(params)[params.key] == 1", "duration(params.key) == now - now", "params.key.foo == 1", "int(params.key) == 1"} {
 		got := recommend(t, when, refund(`{"key":"`+key+`"}`))
 		if len(got.Failed) != 1 {
 			t.Errorf("%s: got %+v, want a failure", when, got)

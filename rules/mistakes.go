@@ -12,34 +12,44 @@ import (
 // Mistake is one thing that must be changed before a bundle loads.
 type Mistake struct {
 	// File is the path in the bundle; empty if the mistake is about the whole.
-	File string
+	File string `json:"file,omitzero"`
 
 	// Line and Column count characters from 1. They are zero if the mistake is
 	// about the file as a whole.
-	Line, Column int
+	Line   int `json:"line,omitzero"`
+	Column int `json:"column,omitzero"`
 
 	// Text says what is wrong and, if there is one, what to write instead.
-	Text string
+	Text string `json:"text"`
 
 	// Source is the line. It is empty if it is too long to print.
-	Source string
+	Source string `json:"source,omitzero"`
 }
 
 // String returns the mistake with its line and a caret under the place.
-func (m Mistake) String() string {
+func (m Mistake) String() string { return "ERROR: " + m.where() }
+
+func (m Mistake) where() string {
 	switch {
 	case m.File == "":
-		return "ERROR: " + m.Text
+		return m.Text
 	case m.Line == 0:
-		return fmt.Sprintf("ERROR: %s: %s", m.File, m.Text)
+		return fmt.Sprintf("%s: %s", m.File, m.Text)
 	}
-	head := fmt.Sprintf("ERROR: %s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
+	head := fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
 	if m.Source == "" {
 		return head
 	}
 	shown := strings.TrimLeft(m.Source, " ")
 	before := max(0, m.Column-1-(len(m.Source)-len(shown)))
 	return head + "\n | " + shown + "\n | " + strings.Repeat(".", before) + "^"
+}
+
+// compare orders mistakes by file, in the order in which a person reads them, and
+// place.
+func (m Mistake) compare(other Mistake) int {
+	return cmp.Or(cmp.Compare(rank(m.File), rank(other.File)), cmp.Compare(m.File, other.File),
+		cmp.Compare(m.Line, other.Line), cmp.Compare(m.Column, other.Column))
 }
 
 // Mistakes is everything that is wrong with a bundle, in the order of its files
@@ -88,10 +98,7 @@ func (n *notebook) err() error {
 	if len(n.found) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(n.found, func(a, b Mistake) int {
-		return cmp.Or(cmp.Compare(rank(a.File), rank(b.File)), cmp.Compare(a.File, b.File),
-			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	slices.SortStableFunc(n.found, Mistake.compare)
 	found := slices.CompactFunc(n.found, func(a, b Mistake) bool { return a == b })
 	if more := len(found) - maxMistakes + n.more; more > 0 {
 		found = append(found[:maxMistakes:maxMistakes], Mistake{Text: fmt.Sprintf("and %d more", more)})

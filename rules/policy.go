@@ -54,17 +54,17 @@ func (e entry) expression(key string) *yaml.Node {
 // ruleText is a rule as it is written.
 type ruleText struct {
 	entry
-	at      Checkpoint
-	when    *yaml.Node
-	outcome schemas.Outcome
-	tell    string
+	at          Checkpoint
+	when, raise *yaml.Node
+	outcome     schemas.Outcome
+	tell        string
 }
 
-// riskText is a risk as it is written. If add is nil, it adds points.
+// riskText is a risk as it is written. Without add and raise, it adds points.
 type riskText struct {
 	entry
-	when, add *yaml.Node
-	points    int
+	when, add, raise *yaml.Node
+	points           int
 }
 
 // thresholdText is a threshold as it is written. Levels that it does not have
@@ -189,12 +189,12 @@ func (o object) patterns() []*yaml.Node {
 }
 
 func (p *policy) readRule(d *document, n *yaml.Node) {
-	e, ok := p.entry(d, n, "rule", "at", "when", "outcome", "reason", "tell")
+	e, ok := p.entry(d, n, "rule", "at", "when", "raise", "outcome", "reason", "tell")
 	if !ok {
 		return
 	}
 	e.must("at", "outcome")
-	r := ruleText{entry: e, when: e.expression("when"), tell: e.text("tell", maxTell)}
+	r := ruleText{entry: e, when: e.expression("when"), raise: e.expression("raise"), tell: e.text("tell", maxTell)}
 	switch e.word("at", "observe", "recommend", "execute") {
 	case "observe":
 		r.at = Observe
@@ -208,16 +208,21 @@ func (p *policy) readRule(d *document, n *yaml.Node) {
 	if r.outcome == schemas.Release && r.at != Recommend && r.at != 0 {
 		e.mistake(e.child("outcome"), "only a rule at recommend releases: at %s, rules park or refuse", r.at)
 	}
+	if r.outcome == schemas.Release && r.raise != nil {
+		e.mistake(r.raise, "raise: prose releases nothing: a rule with raise parks or refuses")
+	}
 	p.rules = append(p.rules, r)
 }
 
 func (p *policy) readRisk(d *document, n *yaml.Node) {
-	e, ok := p.entry(d, n, "risk", "when", "add", "reason")
+	e, ok := p.entry(d, n, "risk", "when", "add", "raise", "reason")
 	if !ok {
 		return
 	}
-	e.must("add")
-	r := riskText{entry: e, when: e.expression("when"), add: e.expression("add")}
+	r := riskText{entry: e, when: e.expression("when"), add: e.expression("add"), raise: e.expression("raise")}
+	if (e.child("add") == nil) == (e.child("raise") == nil) {
+		e.mistake(n, "want 'add', or 'raise' for what may ask for the agent's prose")
+	}
 	if r.add != nil && r.add.Tag == "!!int" {
 		r.add, r.points = nil, e.integer("add", 0, maxRisk, 0)
 	}

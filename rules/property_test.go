@@ -26,7 +26,7 @@ func conditionsOf(t *rapid.T) condition {
 	return rapid.SampledFrom([]condition{
 		{text: "", holds: true},
 		{text: "params.yes", holds: true},
-		{text: "params.amount == 7.0", holds: true},
+		{text: "params.amount == 7", holds: true},
 		{text: "params.no"},
 		{text: "agent.name == 'somebody'"},
 		{text: "params.missing", fails: true},
@@ -305,7 +305,7 @@ func TestFailureNeverLowers(t *testing.T) {
 	})
 }
 
-// TestProseHasNoEffect changes what the agent says about its intent. No opinion
+// TestProseHasNoEffect changes what the agent says about its intent, where no rule raises. No opinion
 // may change with it.
 func TestProseHasNoEffect(t *testing.T) {
 	t.Parallel()
@@ -334,9 +334,9 @@ rules:
   - {id: walk, at: recommend, actions: [shop.refund], outcome: release, when: "params.m.map(k, k) == ['z', 'b', 'a', 'y'] && params.m.map(k, params.m[k]) == [1, 2, 3, 4]"}
   - {id: data, at: recommend, actions: [shop.refund], outcome: park, when: "data.d.map(k, k) != ['q', 'c', 'x']"}
   - {id: sum, at: recommend, actions: [shop.refund], outcome: park, when: "params.m.exists(k, params.m[k] / (params.m[k] - 1) > 100)"}
-  - {id: key, at: recommend, actions: [shop.refund], outcome: park, when: "params[dyn(params.m)] == 1"}
-  - {id: keys, at: recommend, actions: [shop.refund], outcome: park, when: "params[dyn([params.m, {'z': params.m, 'a': 1}])] == 1"}
-  - {id: agent, at: recommend, actions: [shop.refund], outcome: park, when: "params[dyn(agent)] == 1"}
+  - {id: key, at: recommend, actions: [shop.refund], outcome: park, when: "dyn(params)[dyn(params.m)] == 1"}
+  - {id: keys, at: recommend, actions: [shop.refund], outcome: park, when: "dyn(params)[dyn([params.m, {'z': params.m, 'a': 1}])] == 1"}
+  - {id: agent, at: recommend, actions: [shop.refund], outcome: park, when: "dyn(params)[dyn(agent)] == 1"}
 `, "data/d.yaml", "q: 1\nc: 2\nx: 3\n")
 	f := refund(`{"m":{"z":1,"b":2,"a":3,"y":4}}`)
 	first := b.Evaluate(t.Context(), rules.Recommend, f)

@@ -56,14 +56,18 @@ const (
 func (c *catalog) params(o object, n *yaml.Node) (*jsonschema.Schema, *shape) {
 	doc := map[string]any{"type": "object", "additionalProperties": false}
 	if n != nil {
-		if doc = o.schema(n); doc == nil {
-			return nil, &shape{}
+		if doc = o.schemaOf("params: ", n); doc == nil {
+			return nil, newShape()
+		}
+		if doc["type"] != "object" {
+			o.mistake(n, "params: want type: object")
+			return nil, newShape()
 		}
 	}
 	schema, err := compileSchema(doc)
 	if err != nil {
-		o.schemaMistakes(n, err)
-		return nil, &shape{}
+		o.schemaMistakes("params: ", n, err)
+		return nil, newShape()
 	}
 	size := (unfolding{}).size(schema)
 	c.parts += size
@@ -75,27 +79,23 @@ func (c *catalog) params(o object, n *yaml.Node) (*jsonschema.Schema, *shape) {
 	case c.parts <= maxSchemas:
 		return schema, shapeOf(schema)
 	}
-	return nil, &shape{}
+	return nil, newShape()
 }
 
-// schema returns a schema as JSON, or nil if it has mistakes.
-func (o object) schema(n *yaml.Node) map[string]any {
+// schemaOf returns a schema as JSON, or nil if it has mistakes. They begin with
+// what the schema is of.
+func (o object) schemaOf(of string, n *yaml.Node) map[string]any {
 	if count(n) > 2*maxSchema {
-		o.mistake(n, "params: the schema is too large") // the compiler takes quadratic time
+		o.mistake(n, "%sthe schema is too large", of) // the compiler takes quadratic time
 		return nil
 	}
 	found := len(o.notes.found)
-	o.checkSchema(n)
+	o.checkSchema(of, n)
 	text := o.appendJSON(nil, n)
 	if len(o.notes.found) > found {
 		return nil
 	}
-	doc := jsonObject(text)
-	if doc["type"] != "object" {
-		o.mistake(n, "params: want type: object")
-		return nil
-	}
-	return doc
+	return jsonObject(text)
 }
 
 // schemaText returns a schema without mistakes as JSON.
@@ -126,12 +126,12 @@ func jsonObject(text []byte) map[string]any {
 }
 
 // checkSchema refuses keywords that mean nothing, and references that lead out.
-func (o object) checkSchema(n *yaml.Node) {
+func (o object) checkSchema(of string, n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!bool" {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		o.mistake(n, "params: want a schema, this is %s", describe(n))
+		o.mistake(n, "%swant a schema, this is %s", of, describe(n))
 		return
 	}
 	for i := 0; i < len(n.Content); i += 2 {
@@ -139,28 +139,28 @@ func (o object) checkSchema(n *yaml.Node) {
 		kind, known := keywords[key.Value]
 		switch {
 		case !known:
-			o.mistake(key, "params: unknown keyword '%s'%s", key.Value, suggest(key.Value, slices.Sorted(maps.Keys(keywords))))
+			o.mistake(key, "%sunknown keyword '%s'%s", of, key.Value, suggest(key.Value, slices.Sorted(maps.Keys(keywords))))
 		case key.Value == "$ref" && !strings.HasPrefix(value.Value, "#"):
-			o.mistake(value, "params: references lead nowhere but into the same schema, as in '#/$defs/name'")
+			o.mistake(value, "%sreferences lead nowhere but into the same schema, as in '#/$defs/name'", of)
 		case key.Value == "$schema" && value.Value != dialect:
-			o.mistake(value, "params: schemas are of %s", dialect)
+			o.mistake(value, "%sschemas are of %s", of, dialect)
 		default:
-			o.checkSubschemas(value, kind)
+			o.checkSubschemas(of, value, kind)
 		}
 	}
 }
 
-func (o object) checkSubschemas(n *yaml.Node, kind holds) {
+func (o object) checkSubschemas(of string, n *yaml.Node, kind holds) {
 	switch {
 	case kind == aSchema:
-		o.checkSchema(n)
+		o.checkSchema(of, n)
 	case kind == someSchemas && n.Kind == yaml.SequenceNode:
 		for _, item := range n.Content {
-			o.checkSchema(item)
+			o.checkSchema(of, item)
 		}
 	case kind == namedSchemas && n.Kind == yaml.MappingNode:
 		for i := 1; i < len(n.Content); i += 2 {
-			o.checkSchema(n.Content[i])
+			o.checkSchema(of, n.Content[i])
 		}
 	}
 }
@@ -191,20 +191,20 @@ func compilePattern(pattern string) (jsonschema.Regexp, error) {
 }
 
 // schemaMistakes notes what the compiler of schemas found, each at its node.
-func (o object) schemaMistakes(n *yaml.Node, err error) {
+func (o object) schemaMistakes(of string, n *yaml.Node, err error) {
 	var invalid *jsonschema.SchemaValidationError
 	var violation *jsonschema.ValidationError
 	if !errors.As(err, &invalid) || !errors.As(invalid.Err, &violation) {
-		o.mistake(n, "params: %s", strings.ReplaceAll(err.Error(), schemaURL, ""))
+		o.mistake(n, "%s%s", of, strings.ReplaceAll(err.Error(), schemaURL, ""))
 		return
 	}
 	for _, leaf := range leaves(violation) {
-		o.mistake(find(n, leaf.InstanceLocation), "params: %s", complaint(leaf))
+		o.mistake(findNode(n, leaf.InstanceLocation), "%s%s", of, complaint(leaf))
 	}
 }
 
-// find returns the node that the pointer leads to, or the last on the way.
-func find(n *yaml.Node, pointer []string) *yaml.Node {
+// findNode returns the node that the pointer leads to, or the last on the way.
+func findNode(n *yaml.Node, pointer []string) *yaml.Node {
 	for _, part := range pointer {
 		next := n
 		for i := range n.Content {
