@@ -88,6 +88,7 @@ type compiler struct {
 	catalog  *catalog
 	plans    map[schemas.Action]*plan
 	variants map[string]*variant
+	sites    []site
 	checks   int
 	findings *[]Finding
 }

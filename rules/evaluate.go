@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"github.com/holdpoint/holdpoint/schemas"
@@ -17,6 +18,11 @@ import (
 // zero opinion. If ctx ends meanwhile, the opinion is about that: whoever ends it
 // must not record the opinion.
 func (b *Bundle) Evaluate(ctx context.Context, at Checkpoint, f Facts) schemas.Opinion {
+	return b.evaluate(ctx, at, f, nil)
+}
+
+// evaluate is Evaluate, and tells the witness about every expression that runs.
+func (b *Bundle) evaluate(ctx context.Context, at Checkpoint, f Facts, w witness) schemas.Opinion {
 	p, ok := b.plans[f.Intent.Action]
 	if !ok || at != Observe && at != Recommend && at != Execute {
 		return schemas.Opinion{}
@@ -29,7 +35,7 @@ func (b *Bundle) Evaluate(ctx context.Context, at Checkpoint, f Facts) schemas.O
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.limits.time())
 	defer cancel()
-	e := evaluation{vars: &activation{Facts: f, env: b.env, action: p.value, data: b.data, shape: p.variant.shape}}
+	e := evaluation{witness: w, vars: &activation{Facts: f, env: b.env, action: p.value, data: b.data, shape: p.variant.shape}}
 	if p.asksRisk || at == Recommend {
 		e.weigh(ctx, p.risks)
 	}
@@ -45,7 +51,8 @@ func (b *Bundle) Evaluate(ctx context.Context, at Checkpoint, f Facts) schemas.O
 
 // evaluation forms one opinion.
 type evaluation struct {
-	vars *activation
+	vars    *activation
+	witness witness // or nil
 
 	opinion  schemas.Opinion
 	released bool // a rule said so
@@ -76,7 +83,7 @@ func (e *evaluation) truth(ctx context.Context, p *program) (bool, error) {
 	if p == nil {
 		return true, nil
 	}
-	v, err := p.run(ctx, e.vars)
+	v, err := e.run(ctx, p)
 	if err != nil {
 		return false, err
 	}
@@ -85,6 +92,29 @@ func (e *evaluation) truth(ctx context.Context, p *program) (bool, error) {
 		return false, wrongType(v, "true or false")
 	}
 	return bool(truth), nil
+}
+
+func (e *evaluation) run(ctx context.Context, p *program) (ref.Val, error) {
+	v, err := p.run(ctx, e.vars)
+	if e.witness != nil {
+		e.witness.ran(ctx, p, e.vars, v, err)
+	}
+	return v, err
+}
+
+// witness is told about the expressions that an evaluation runs.
+type witness interface {
+	// ran is called after p ran over vars and gave v or err.
+	ran(ctx context.Context, p *program, vars cel.Activation, v ref.Val, err error)
+
+	// applied is called when an entry has a say.
+	applied(id string)
+}
+
+func (e *evaluation) applied(id string) {
+	if e.witness != nil {
+		e.witness.applied(id)
+	}
 }
 
 func wrongType(v ref.Val, want string) error {
@@ -103,6 +133,7 @@ func failure(id string, err error) schemas.Match {
 func (e *evaluation) rules(ctx context.Context, rules []*rule) {
 	for _, r := range rules {
 		if yes, _ := e.holds(ctx, r.id, r.when, r.raise); yes {
+			e.applied(r.id)
 			e.rulings = append(e.rulings, r)
 			e.released = e.released || r.outcome == schemas.Release
 		}
@@ -122,6 +153,7 @@ func (e *evaluation) weigh(ctx context.Context, risks []*risk) {
 			sum += points
 		}
 		if applies && err == nil {
+			e.applied(r.id)
 			e.added = append(e.added, schemas.Match{Rule: r.id, Outcome: schemas.Release, Add: points, Reason: r.reason})
 		}
 	}
@@ -143,7 +175,7 @@ func (e *evaluation) points(ctx context.Context, r *risk) (points int, applies b
 	if p == nil {
 		return r.points, true, nil
 	}
-	v, err := p.run(ctx, e.vars)
+	v, err := e.run(ctx, p)
 	if err != nil {
 		return 0, false, err
 	}
@@ -173,6 +205,7 @@ func (e *evaluation) thresholds(thresholds []*threshold) {
 		default:
 			continue
 		}
+		e.applied(t.name)
 		e.limits = append(e.limits, m)
 	}
 }
@@ -205,6 +238,7 @@ func (e *evaluation) approvals(ctx context.Context, approvals []*approval) {
 	}
 	for _, a := range approvals {
 		if yes, ok := e.holds(ctx, a.ID, a.when); yes || !ok {
+			e.applied(a.ID)
 			e.opinion.Approvals = append(e.opinion.Approvals, a.Approval)
 		}
 	}

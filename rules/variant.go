@@ -42,6 +42,13 @@ func (c *compiler) environment(k purpose, v *variant) (*environment, error) {
 // programs are those of one expression.
 type programs map[*variant]*program
 
+// site is an expression where it stands.
+type site struct {
+	entry    entry
+	node     *yaml.Node
+	programs programs
+}
+
 // of returns the program for the action of a plan, or nil if there is none.
 func (ps programs) of(p *plan) *program { return ps[p.variant] }
 
@@ -69,6 +76,7 @@ func (c *compiler) program(e entry, n *yaml.Node, k purpose, want gives, plans [
 		}
 	}
 	e.note(n, said.merged(plans), c.findings)
+	c.sites = append(c.sites, site{entry: e, node: n, programs: compiled})
 	for _, plan := range plans {
 		if p := compiled.of(plan); p != nil {
 			plan.ReadsExposure = plan.ReadsExposure || p.exposure
