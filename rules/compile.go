@@ -132,8 +132,8 @@ func (c *compiler) compile(p *policy) {
 
 func (c *compiler) rule(t ruleText) {
 	plans := c.match(t.entry)
-	when := c.program(t.entry, t.when, conditions, truth, plans)
-	raise := c.program(t.entry, t.raise, prose, truth, plans)
+	when := c.program(t.entry, t.when, use{conditions, truth, nil}, plans)
+	raise := c.program(t.entry, t.raise, use{prose, truth, when}, plans)
 	for _, p := range plans {
 		r := &rule{id: t.id, outcome: t.outcome, reason: t.reason, tell: t.tell, when: when.of(p), raise: raise.of(p)}
 		switch t.at {
@@ -150,9 +150,9 @@ func (c *compiler) rule(t ruleText) {
 
 func (c *compiler) risk(t riskText) {
 	plans := c.match(t.entry)
-	when := c.program(t.entry, t.when, weights, truth, plans)
-	add := c.program(t.entry, t.add, weights, integer, plans)
-	raise := c.program(t.entry, t.raise, prose, integer, plans)
+	when := c.program(t.entry, t.when, use{weights, truth, nil}, plans)
+	add := c.program(t.entry, t.add, use{weights, integer, when}, plans)
+	raise := c.program(t.entry, t.raise, use{prose, integer, when}, plans)
 	for _, p := range plans {
 		r := &risk{id: t.id, points: t.points, reason: t.reason, when: when.of(p), add: add.of(p), raise: raise.of(p)}
 		p.risks = append(p.risks, r)
@@ -176,9 +176,9 @@ func (c *compiler) threshold(i int, t thresholdText) {
 
 func (c *compiler) approval(t approvalText) {
 	plans := c.match(t.entry)
-	when := c.program(t.entry, t.when, conditions, truth, plans)
+	when := c.program(t.entry, t.when, use{conditions, truth, nil}, plans)
 	if t.eligible != nil {
-		_, issues := c.eligible.compile(t.eligible.Value, truth)
+		_, issues := c.eligible.compile(t.eligible.Value, truth, nil)
 		t.note(t.eligible, issues, c.findings)
 	}
 	for _, p := range plans {

@@ -105,7 +105,7 @@ func (e *Eligibility) program(expr string) (*program, error) {
 	if e.compiled == nil || len(e.compiled) == maxCompiled {
 		e.compiled = map[string]eligible{}
 	}
-	p, issues := e.env.compile(expr, truth)
+	p, issues := e.env.compile(expr, truth, nil)
 	found := eligible{program: p, err: problem(issues)}
 	e.compiled[expr] = found
 	return found.program, found.err

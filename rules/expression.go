@@ -41,8 +41,9 @@ type issue struct {
 }
 
 // compile returns the program of an expression that gives one of the kinds, or
-// what is wrong with it. A program may come with issues that have a check.
-func (e *environment) compile(text string, want gives) (*program, []issue) {
+// what is wrong with it. A program may come with issues that have a check. It runs
+// only where the condition that is given holds.
+func (e *environment) compile(text string, want gives, given *program) (*program, []issue) {
 	source := common.NewStringSource(text, "")
 	parsed, problems := e.env.ParseSource(source)
 	if problems.Err() != nil {
@@ -54,7 +55,11 @@ func (e *environment) compile(text string, want gives) (*program, []issue) {
 	}
 	p := &program{limits: e.limits, checked: checked, env: e}
 	s := survey{program: p, ast: checked.NativeRep(), text: text}
-	s.visit(s.ast.Expr())
+	var known []string
+	if given != nil {
+		known = present(given.checked.NativeRep().Expr())
+	}
+	s.visit(s.ast.Expr(), known)
 	if !want.fits(checked.OutputType()) {
 		s.problem(s.ast.Expr(), "want "+want.String()+", this is "+cel.FormatCELType(checked.OutputType()))
 	}

@@ -49,7 +49,7 @@ func (f Finding) String() string {
 	if f.Waived != "" {
 		head = "WAIVED"
 	}
-	text := fmt.Sprintf("%s: [%s] %s", head, f.Check, f.where())
+	text := fmt.Sprintf("%s: [%s] %s", head, f.Check, f.Place())
 	if f.Waived != "" {
 		text += "\n | waived: " + f.Waived
 	}

@@ -1,12 +1,14 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 )
 
 // guard finds the fields that may be missing where an expression reads them: the
@@ -96,8 +98,8 @@ func (sh *shape) otherwise() string {
 // present returns the paths that are there if x is true, absent those that are
 // there if it is false.
 func present(x ast.Expr) []string {
-	if x.Kind() == ast.SelectKind && x.AsSelect().IsTestOnly() {
-		return []string{fmt.Sprintf("%s.%s", pathOf(x.AsSelect().Operand()), fieldName(x.AsSelect().FieldName()))}
+	if paths, gives, ok := missing(x); ok && !gives {
+		return paths
 	}
 	if args := callOf(x, operators.LogicalAnd); args != nil {
 		return slices.Concat(present(args[0]), present(args[1]))
@@ -112,6 +114,9 @@ func present(x ast.Expr) []string {
 }
 
 func absent(x ast.Expr) []string {
+	if paths, gives, ok := missing(x); ok && gives {
+		return paths
+	}
 	if args := callOf(x, operators.LogicalOr); args != nil {
 		return slices.Concat(absent(args[0]), absent(args[1]))
 	}
@@ -122,6 +127,74 @@ func absent(x ast.Expr) []string {
 		return present(args[0])
 	}
 	return nil
+}
+
+// missing returns what x gives where the last of some paths is missing, if x asks
+// for that: has(p.x), p.?x.hasValue(), or p.?x.orValue(1) > 5.
+func missing(x ast.Expr) (paths []string, gives, ok bool) {
+	if x.Kind() == ast.SelectKind && x.AsSelect().IsTestOnly() {
+		return []string{pathOf(x.AsSelect().Operand()) + "." + fieldName(x.AsSelect().FieldName())}, false, true
+	}
+	if args := callOf(x, "hasValue"); len(args) == 1 {
+		paths = optionalPaths(args[0])
+		return paths, false, paths != nil
+	}
+	if x.Kind() != ast.CallKind || len(x.AsCall().Args()) != 2 {
+		return nil, false, false
+	}
+	args := callOf(x.AsCall().Args()[0], "orValue")
+	if len(args) != 2 || args[1].Kind() != ast.LiteralKind || x.AsCall().Args()[1].Kind() != ast.LiteralKind {
+		return nil, false, false
+	}
+	gives, ok = holdsOf(x.AsCall().FunctionName(), args[1].AsLiteral(), x.AsCall().Args()[1].AsLiteral())
+	paths = optionalPaths(args[0])
+	return paths, gives, ok && paths != nil
+}
+
+// optionalPaths returns the paths that are there if p.?x has a value.
+func optionalPaths(x ast.Expr) []string {
+	args := callOf(x, operators.OptSelect)
+	if args == nil {
+		return nil
+	}
+	name, _ := textOf(args[1])
+	if path := pathOf(args[0]); path != "" {
+		return []string{path + "." + fieldName(name)}
+	}
+	before := optionalPaths(args[0])
+	if before == nil {
+		return nil
+	}
+	return append(before, before[len(before)-1]+"."+fieldName(name))
+}
+
+// holdsOf reports whether an operator holds of two values.
+func holdsOf(operator string, a, b ref.Val) (holds, ok bool) {
+	switch operator {
+	case operators.Equals:
+		return types.Equal(a, b) == types.True, true
+	case operators.NotEquals:
+		return types.Equal(a, b) != types.True, true
+	}
+	comparer, ok := a.(traits.Comparer)
+	if !ok {
+		return false, false
+	}
+	order, ok := comparer.Compare(b).(types.Int)
+	if !ok {
+		return false, false
+	}
+	switch operator {
+	case operators.Less:
+		return order < 0, true
+	case operators.LessEquals:
+		return order <= 0, true
+	case operators.Greater:
+		return order > 0, true
+	case operators.GreaterEquals:
+		return order >= 0, true
+	}
+	return false, false
 }
 
 func shared(a, b []string) []string {

@@ -27,9 +27,10 @@ type Mistake struct {
 }
 
 // String returns the mistake with its line and a caret under the place.
-func (m Mistake) String() string { return "ERROR: " + m.where() }
+func (m Mistake) String() string { return "ERROR: " + m.Place() }
 
-func (m Mistake) where() string {
+// Place returns the mistake as String does, without saying that it is one.
+func (m Mistake) Place() string {
 	switch {
 	case m.File == "":
 		return m.Text

@@ -20,7 +20,8 @@ type survey struct {
 	issues  []issue
 }
 
-func (s *survey) visit(root ast.Expr) {
+// visit surveys an expression that runs where the fields of these paths are there.
+func (s *survey) visit(root ast.Expr, given []string) {
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.IdentKind:
@@ -37,7 +38,7 @@ func (s *survey) visit(root ast.Expr) {
 		}
 	}))
 	g := guard{survey: s, seen: map[string]bool{}}
-	g.walk(root, nil)
+	g.walk(root, given)
 }
 
 func (s *survey) ident(name string) {

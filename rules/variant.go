@@ -52,16 +52,24 @@ type site struct {
 // of returns the program for the action of a plan, or nil if there is none.
 func (ps programs) of(p *plan) *program { return ps[p.variant] }
 
+// use is what an expression is for, what it must give, and the condition without
+// which it does not run.
+type use struct {
+	purpose purpose
+	want    gives
+	given   programs
+}
+
 // program compiles an expression of an entry about the actions of the plans. It
 // gives no program if there is no expression, or if it is mistaken.
-func (c *compiler) program(e entry, n *yaml.Node, k purpose, want gives, plans []*plan) programs {
+func (c *compiler) program(e entry, n *yaml.Node, u use, plans []*plan) programs {
 	if n == nil {
 		return nil
 	}
 	compiled := programs{}
 	var said issuesOf
 	for _, v := range variantsOf(plans) {
-		p, issues := c.compileFor(v, k, n.Value, want)
+		p, issues := c.compileFor(v, u, n.Value)
 		said.add(v, issues)
 		if c.checks++; c.checks == maxChecks+1 {
 			e.mistake(n, "expressions about several actions must be checked more than %d times: name fewer actions where params are used", maxChecks)
@@ -93,12 +101,12 @@ func (ps programs) share(p *program, plans []*plan) {
 	}
 }
 
-func (c *compiler) compileFor(v *variant, k purpose, text string, want gives) (*program, []issue) {
-	env, err := c.environment(k, v)
+func (c *compiler) compileFor(v *variant, u use, text string) (*program, []issue) {
+	env, err := c.environment(u.purpose, v)
 	if err != nil {
 		return nil, []issue{{text: err.Error()}}
 	}
-	p, issues := env.compile(text, want)
+	p, issues := env.compile(text, u.want, u.given[v])
 	return p, slices.Concat(issues, c.unknown(p))
 }
 
