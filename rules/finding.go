@@ -2,10 +2,13 @@ package rules
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // check is what a finding is an instance of. Waivers name it.
@@ -57,8 +60,9 @@ func (f Finding) String() string {
 }
 
 // Check loads a bundle as [Load] does, and returns what its author should know
-// beside.
-func Check(dir fs.FS) (*Bundle, []Finding, error) {
+// beside. Whether somebody can give an approval is said only if the seats are
+// given.
+func Check(ctx context.Context, dir fs.FS, seats []Seat) (*Bundle, []Finding, error) {
 	notes := &notebook{}
 	files, err := readDir(dir, notes)
 	if err != nil {
@@ -73,7 +77,26 @@ func Check(dir fs.FS) (*Bundle, []Finding, error) {
 		return nil, nil, err
 	}
 	d.untyped()
+	l := linter{draft: d, seats: seats}
+	l.lint(ctx)
+	d.waive()
 	return b, sortFindings(d.findings), nil
+}
+
+// waive marks what somebody decided may stay, and notes decisions about nothing.
+func (d *draft) waive() {
+	for _, w := range d.policy.waivers {
+		used := false
+		for i, f := range d.findings {
+			if f.Check == w.check && (f.About == w.about || schemas.MatchAction(w.about, schemas.Action(f.About))) {
+				d.findings[i].Waived, used = w.reason, true
+			}
+		}
+		if !used {
+			place := w.place(w.node.Line, w.node.Column, fmt.Sprintf("waiver: there is nothing of %s about %s to waive", w.check, w.about))
+			d.findings = append(d.findings, Finding{Check: string(checkWaiver), About: w.about, Level: Warning, Mistake: place})
+		}
+	}
 }
 
 // untyped notes the parameters and data whose types are not known.

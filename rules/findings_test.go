@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // TestFindings checks every directory of testdata/findings. What is found must be
@@ -24,7 +25,7 @@ func TestFindings(t *testing.T) {
 			t.Parallel()
 			bundle := bundleFiles(t, dir)
 			delete(bundle, "findings.golden")
-			_, found, err := rules.Check(bundle)
+			_, found, err := rules.Check(t.Context(), bundle, seats)
 			if err != nil {
 				t.Fatalf("checking: %v", err)
 			}
@@ -52,4 +53,12 @@ func sameAsGolden(t *testing.T, golden, got string) {
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", golden, diff)
 	}
+}
+
+// seats are those of two persons, one of whom has two, and of a program.
+var seats = []rules.Seat{
+	{Reviewer: rules.Reviewer{Name: "ann", Person: "ann@example.com", Groups: []string{"finance"}}, Queues: []schemas.Name{"billing"}},
+	{Reviewer: rules.Reviewer{Name: "ann-too", Person: "ann@example.com", Groups: []string{"finance"}}, Queues: []schemas.Name{"billing"}},
+	{Reviewer: rules.Reviewer{Name: "bob", Person: "bob@example.com", Groups: []string{"finance"}}, Queues: []schemas.Name{"other"}},
+	{Reviewer: rules.Reviewer{Name: "bot", Person: "carl@example.com", Service: true}, Queues: []schemas.Name{"billing"}},
 }

@@ -72,6 +72,14 @@ type riskText struct {
 type thresholdText struct {
 	entry
 	parkFrom, refuseFrom int
+	owner, rationale     string
+}
+
+// waiver is the decision that findings of a kind may stay.
+type waiver struct {
+	object
+	check, about string // about may be a pattern of actions
+	reason       string
 }
 
 // highest is the largest sum of contributions, never a level above it.
@@ -94,6 +102,7 @@ type policy struct {
 	risks      []riskText
 	thresholds []thresholdText
 	approvals  []approvalText
+	waivers    []waiver
 
 	// ids are the entries by id: each names one thing.
 	ids map[string]entry
@@ -103,7 +112,7 @@ type policy struct {
 
 // read reads one file of a policy and returns the files that it includes.
 func (p *policy) read(d *document) []*yaml.Node {
-	known := []string{"version", "include", "risk", "thresholds", "rules", "approvals"}
+	known := []string{"version", "include", "risk", "thresholds", "rules", "approvals", "waivers"}
 	if d.path != policyFile {
 		known = slices.DeleteFunc(known, func(key string) bool { return key == "include" })
 	}
@@ -116,6 +125,7 @@ func (p *policy) read(d *document) []*yaml.Node {
 	p.each(o, "thresholds", p.readThreshold)
 	p.each(o, "rules", p.readRule)
 	p.each(o, "approvals", p.readApproval)
+	p.each(o, "waivers", p.readWaiver)
 	if d.path != policyFile {
 		return nil
 	}
@@ -245,7 +255,8 @@ func (p *policy) readThreshold(d *document, n *yaml.Node) {
 	case park != nil && refuse != nil && t.refuseFrom < t.parkFrom:
 		o.mistake(refuse, "refuse_from: lower than park_from, which then never counts")
 	}
-	t.reason = thresholdReason(o.text("owner", maxOwner), o.text("rationale", maxRationale))
+	t.owner, t.rationale = o.text("owner", maxOwner), o.text("rationale", maxRationale)
+	t.reason = thresholdReason(t.owner, t.rationale)
 	p.thresholds = append(p.thresholds, t)
 }
 
@@ -285,4 +296,21 @@ func (p *policy) readApproval(d *document, n *yaml.Node) {
 		}
 	}
 	p.approvals = append(p.approvals, a)
+}
+
+func (p *policy) readWaiver(d *document, n *yaml.Node) {
+	o, ok := d.object(n, "waiver", "check", "about", "reason")
+	if !ok {
+		return
+	}
+	o.must("check", "about", "reason")
+	var known []string
+	for _, c := range checks {
+		known = append(known, string(c))
+	}
+	w := waiver{object: o, check: o.word("check", known...), about: o.text("about", maxReason), reason: o.text("reason", maxRationale)}
+	if n := o.child("reason"); n != nil && isText(n) && w.reason == "" {
+		o.mistake(n, "reason: say why it may stay")
+	}
+	p.waivers = append(p.waivers, w)
 }

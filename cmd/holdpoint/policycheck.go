@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -50,14 +53,14 @@ func (c checked) write(w io.Writer, all bool) {
 }
 
 // checkBundle checks the bundle in a directory. Mistakes are no error.
-func checkBundle(dir string) (checked, error) {
+func checkBundle(ctx context.Context, dir string, seats []rules.Seat) (checked, error) {
 	c := checked{Mistakes: []rules.Mistake{}, Findings: []rules.Finding{}}
 	root, err := bundleDir(dir)
 	if err != nil {
 		return c, err
 	}
 	defer root.Close()
-	b, findings, err := rules.Check(root.FS())
+	b, findings, err := rules.Check(ctx, root.FS(), seats)
 	if mistakes, ok := mistakesIn(err); ok {
 		c.Mistakes = mistakes
 		return c, nil
@@ -72,6 +75,7 @@ func checkBundle(dir string) (checked, error) {
 
 func policyCheckCommand() *cobra.Command {
 	var strict, all bool
+	var identities string
 	cmd := &cobra.Command{
 		Use:   "check DIR",
 		Short: "Check a bundle: mistakes, and what is likely meant otherwise",
@@ -83,7 +87,11 @@ what others wrote. Mistakes end with exit code 1, warnings with --strict only.`,
   holdpoint policy check examples/banking --strict -o json`,
 		Args: takes("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := checkBundle(args[0])
+			seats, err := readSeats(identities)
+			if err != nil {
+				return err
+			}
+			c, err := checkBundle(cmd.Context(), args[0], seats)
 			if err != nil {
 				return fmt.Errorf("checking %s: %w", args[0], err)
 			}
@@ -100,6 +108,32 @@ what others wrote. Mistakes end with exit code 1, warnings with --strict only.`,
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail because of warnings, too")
+	cmd.Flags().StringVar(&identities, "identities", "", "see whether somebody can give each approval: a `file` as \"identity list -o json\" writes it")
 	cmd.Flags().BoolVar(&all, "all", false, "show notes and what is waived, too")
 	return cmd
+}
+
+// readSeats returns the reviewers in a file of identities, or nil without a file.
+func readSeats(path string) ([]rules.Seat, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the identities: %w", err)
+	}
+	var listed struct {
+		Identities []schemas.Identity `json:"identities"`
+	}
+	if err := json.Unmarshal(text, &listed); err != nil {
+		return nil, hint(fmt.Errorf("reading %s: %w", path, err), "write it with \"holdpoint identity list -o json\"")
+	}
+	seats := []rules.Seat{}
+	for _, id := range listed.Identities {
+		if id.Role == schemas.RoleReviewer {
+			r := rules.Reviewer{Name: id.Name, Person: id.Principal(), Groups: id.Groups, Service: id.Service}
+			seats = append(seats, rules.Seat{Reviewer: r, Queues: id.Queues})
+		}
+	}
+	return seats, nil
 }
