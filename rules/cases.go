@@ -45,7 +45,7 @@ var caseKeys = []string{"name", "at", "action", "agent", "session", "exposure", 
 var noon = time.Date(2000, 1, 3, 12, 0, 0, 0, time.UTC)
 
 // readCases reads the files in cases/.
-func readCases(files []file, c *catalog, notes *notebook) []Case {
+func readCases(files []file, actions []schemas.Action, notes *notebook) []Case {
 	var cases []Case
 	for _, f := range files {
 		if !strings.HasPrefix(f.path, casesDir) || strings.HasSuffix(f.path, ".md") {
@@ -64,14 +64,44 @@ func readCases(files []file, c *catalog, notes *notebook) []Case {
 			continue
 		}
 		for _, n := range d.root.Content {
-			cases = append(cases, readCase(d, n, c)...)
+			cases = append(cases, readCase(d, n, actions)...)
 		}
 	}
 	return cases
 }
 
+// Cases returns the cases of the bundle. An error is [Mistakes].
+func (b *Bundle) Cases() ([]Case, error) {
+	notes := &notebook{}
+	cases := readCases(unpack(b.archive, notes), b.actions, notes)
+	return cases, notes.err()
+}
+
+// Facts reads facts from a YAML or JSON file: a case that wants nothing. An error
+// is [Mistakes].
+func (b *Bundle) Facts(path string, text []byte) (Facts, error) {
+	notes := &notebook{}
+	c := &collection{files: []file{{path: path, content: text}}, notes: notes}
+	var facts Facts
+	if files := c.done(); notes.err() == nil {
+		if d := parse(files[0], notes); d != nil {
+			facts = readFacts(d, b.actions)
+		}
+	}
+	return facts, notes.err()
+}
+
+func readFacts(d *document, actions []schemas.Action) Facts {
+	o, ok := d.object(d.root, "", "agent", "action", "session", "exposure", "rate", "now", "params", "reason", "goal")
+	if !ok {
+		return Facts{}
+	}
+	o.must("action")
+	return caseReader{actions: actions, layers: []object{o}}.read().Facts
+}
+
 // readCase reads a case, which is several if it has a table.
-func readCase(d *document, n *yaml.Node, c *catalog) []Case {
+func readCase(d *document, n *yaml.Node, actions []schemas.Action) []Case {
 	o, ok := d.object(n, "case", caseKeys...)
 	if !ok {
 		return nil
@@ -80,7 +110,7 @@ func readCase(d *document, n *yaml.Node, c *catalog) []Case {
 	table := o.child("table")
 	if table == nil {
 		o.must("want")
-		return []Case{caseReader{catalog: c, layers: []object{o}}.read()}
+		return []Case{caseReader{actions: actions, layers: []object{o}}.read()}
 	}
 	var cases []Case
 	for i, row := range o.items("table") {
@@ -88,7 +118,7 @@ func readCase(d *document, n *yaml.Node, c *catalog) []Case {
 		if !ok {
 			continue
 		}
-		one := caseReader{catalog: c, layers: []object{r, o}}.read()
+		one := caseReader{actions: actions, layers: []object{r, o}}.read()
 		one.Line = row.Line
 		one.Name = o.text("name", maxReason) + ": " + rowName(r, i)
 		if o.child("want") == nil {
@@ -109,7 +139,7 @@ func rowName(row object, i int) string {
 // caseReader reads a case from a row, if there is one, and the case around it:
 // what the row says counts.
 type caseReader struct {
-	catalog *catalog
+	actions []schemas.Action // that exist
 	layers  []object
 }
 
@@ -151,9 +181,9 @@ func (r caseReader) checkpoint() Checkpoint {
 func (r caseReader) action() schemas.Action {
 	o := r.with("action")
 	action := schemas.Action(o.text("action", maxReason))
-	if n := o.child("action"); n != nil && r.catalog.readable && r.catalog.operations[action] == nil {
+	if n := o.child("action"); n != nil && !slices.Contains(r.actions, action) {
 		var names []string
-		for _, name := range r.catalog.order {
+		for _, name := range r.actions {
 			names = append(names, string(name))
 		}
 		o.mistake(n, "action '%s' is not in the catalog%s", n.Value, suggest(n.Value, names))
@@ -166,6 +196,10 @@ func (r caseReader) agent() schemas.AgentFacts {
 	o := r.with("agent")
 	n := o.child("agent")
 	if n == nil {
+		return agent
+	}
+	if isText(n) {
+		agent.Name = o.name("agent", agent.Name)
 		return agent
 	}
 	if a, ok := o.document.object(n, o.about+": agent", "name", "owner", "groups"); ok {

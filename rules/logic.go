@@ -257,13 +257,20 @@ const maxListed = 200
 
 // shapeOf returns what is known of the values of a path, or nil.
 func (e *environment) shapeOf(x ast.Expr) *shape {
-	if x.Kind() != ast.SelectKind {
+	operand, name := operandOf(x), ""
+	switch {
+	case x.Kind() == ast.SelectKind:
+		name = x.AsSelect().FieldName()
+	case operand != nil:
+		name, _ = textOf(x.AsCall().Args()[1])
+	}
+	if operand == nil {
 		if t := e.typeOf(x); t != nil && t.IsExactType(types.IntType) {
 			return &shape{form: intForm, low: 0, high: math.Inf(1)} // rate and risk
 		}
 		return nil
 	}
-	t := e.typeOf(x.AsSelect().Operand())
+	t := e.typeOf(operand)
 	if t == nil {
 		return nil
 	}
@@ -271,5 +278,5 @@ func (e *environment) shapeOf(x ast.Expr) *shape {
 	if !ok {
 		return nil
 	}
-	return r.field(x.AsSelect().FieldName())
+	return r.field(name)
 }

@@ -51,7 +51,7 @@ func Test(ctx context.Context, dir fs.FS) (Results, error) {
 	if err != nil {
 		return Results{}, err
 	}
-	cases := readCases(files, d.catalog, notes)
+	cases := readCases(files, d.catalog.order, notes)
 	if err := notes.err(); err != nil {
 		return Results{}, err
 	}
@@ -65,7 +65,7 @@ func Test(ctx context.Context, dir fs.FS) (Results, error) {
 		if err := ctx.Err(); err != nil {
 			return Results{}, err
 		}
-		results.Cases = append(results.Cases, count.run(ctx, b, c))
+		results.Cases = append(results.Cases, count.run(ctx, b.patient(), c))
 	}
 	results.Coverage = count.coverage()
 	return results, nil

@@ -32,7 +32,7 @@ func (t *tracer) values(p *program, vars cel.Activation) func(id int64) (ref.Val
 		}
 		t.programs[p] = traced
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.limits.time())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, details, _ := traced.ContextEval(ctx, vars)
 	if details == nil || details.State() == nil {

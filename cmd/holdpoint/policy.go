@@ -19,9 +19,9 @@ func policyCommand() *cobra.Command {
 		Example: `  holdpoint policy push examples/customer-operations --reason 'first rules'
   holdpoint policy history`,
 		Args: takes(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyCheckCommand(), policyTestCommand(),
+	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(),
 		policyPushCommand(), policyHistoryCommand(), policyDiffCommand(), policyRollbackCommand(), policyShadowCommand())
 	return cmd
 }
