@@ -21,7 +21,7 @@ func policyCommand() *cobra.Command {
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(),
+	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyFmtCommand(),
 		policyPushCommand(), policyHistoryCommand(), policyDiffCommand(), policyRollbackCommand(), policyShadowCommand())
 	return cmd
 }
