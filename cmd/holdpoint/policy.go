@@ -21,7 +21,7 @@ func policyCommand() *cobra.Command {
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyFmtCommand(),
+	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyFmtCommand(), policyInitCommand(),
 		policyPushCommand(), policyHistoryCommand(), policyDiffCommand(), policyRollbackCommand(), policyShadowCommand())
 	return cmd
 }
