@@ -142,6 +142,8 @@ func readPolicyFiles(files []file, notes *notebook) *policy {
 	for _, n := range p.read(d) {
 		included, ok := lookup(files, n.Value)
 		switch {
+		case checkPath(n.Value) != "":
+			d.mistake(n, "include: '%s': %s", n.Value, checkPath(n.Value))
 		case !ok:
 			d.mistake(n, "include: the bundle has no file '%s'%s", n.Value, suggest(n.Value, paths(files)))
 		case used[n.Value], strings.HasPrefix(n.Value, dataDir), strings.HasPrefix(n.Value, casesDir):

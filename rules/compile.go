@@ -89,7 +89,7 @@ type compiler struct {
 	plans    map[schemas.Action]*plan
 	variants map[string]*variant
 	sites    []site
-	checks   int
+	checked  int // bytes of expressions
 	findings *[]Finding
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
@@ -71,7 +72,7 @@ func TestNotEligible(t *testing.T) {
 // TestManyEligibilities asks for more expressions than are kept.
 func TestManyEligibilities(t *testing.T) {
 	t.Parallel()
-	var e rules.Eligibility
+	e := rules.Eligibility{Limits: rules.Limits{Time: time.Minute}}
 	for i := range 1200 {
 		expr := fmt.Sprintf("reviewer.name == 'r%d'", i)
 		got, err := e.Eligible(t.Context(), expr, rules.Reviewer{Name: schemas.Name(fmt.Sprintf("r%d", i))}, schemas.AgentFacts{}, "a.b")

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"cel.dev/cel-go/cel"
@@ -21,8 +20,10 @@ type environment struct {
 	// data are the documents that expressions read, or nil.
 	data *ordered
 
-	// records are the types of params and data.
+	// records are the types of the last variable that was added, and outer is the
+	// environment without it.
 	records records
+	outer   *environment
 
 	// absent says of names that people expect why they are not there.
 	absent map[string]string
@@ -90,9 +91,8 @@ const (
 // documents. Params come with [environment.of].
 func ruleEnvironments(l Limits, d *documents) (made [purposes]*environment, err error) {
 	base, err := newEnvironment(environment{
-		limits:  l,
-		data:    d.values,
-		records: records{},
+		limits: l,
+		data:   d.values,
 		absent: map[string]string{
 			"goal":     noProse,
 			"reason":   noProse,
@@ -152,12 +152,10 @@ func (e *environment) of(name string, params *shape) (*environment, error) {
 // extend adds a variable of a shape, whose records are named after name.
 func (e *environment) extend(variable string, sh *shape, name string) (*environment, error) {
 	more := *e
-	more.records = maps.Clone(e.records)
-	added := records{}
-	t := added.typeOf(sh, name)
-	maps.Copy(more.records, added)
+	more.records, more.outer = records{}, e
+	t := more.records.typeOf(sh, name)
 	var err error
-	more.env, err = e.env.Extend(cel.CustomTypeProvider(provider{e.env.CELTypeProvider(), added}), cel.Variable(variable, t))
+	more.env, err = e.env.Extend(cel.CustomTypeProvider(provider{e.env.CELTypeProvider(), more.records}), cel.Variable(variable, t))
 	if err != nil {
 		return nil, fmt.Errorf("making an environment for expressions: %w", err)
 	}
@@ -182,6 +180,16 @@ func eligibleEnvironment(l Limits) (*environment, error) {
 		cel.Variable("agent", cel.ObjectType("Agent")),
 		cel.Variable("action", cel.ObjectType("Action")),
 	)
+}
+
+// record returns a record by the name of its type.
+func (e *environment) record(name string) (record, bool) {
+	for ; e != nil; e = e.outer {
+		if r, ok := e.records[name]; ok {
+			return r, true
+		}
+	}
+	return record{}, false
 }
 
 // value returns a Go struct as a value that expressions share.

@@ -45,6 +45,10 @@ func (c *collection) add(path string, content []byte) bool {
 		c.notes.file("", "the bundle has more than %d files", maxFiles)
 		return false
 	}
+	if len(content) > maxBundleSize {
+		c.notes.file(path, "larger than %d MiB, which is what a bundle may have", maxBundleSize>>20)
+		return false
+	}
 	if c.size += len(content); c.size > maxBundleSize {
 		c.notes.file("", "the bundle is larger than %d MiB", maxBundleSize>>20)
 		return false

@@ -63,6 +63,8 @@ func (f *flipper) flips(ctx context.Context, was schemas.Outcome) []Flip {
 	if d.Decode(&f.params) != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	trials := f.trials(ctx)
 	var flips []Flip
 	for _, to := range []schemas.Outcome{schemas.Release, schemas.Park, schemas.Refuse} {
@@ -118,7 +120,7 @@ func (f *flipper) try(ctx context.Context, path []string, value any) (schemas.Ou
 	for _, at := range f.at {
 		outcome = schemas.Strictest(outcome, f.bundle.Evaluate(ctx, at, facts).Outcome)
 	}
-	return outcome, true
+	return outcome, ctx.Err() == nil // what was cut off says nothing
 }
 
 // compared is a parameter and a constant that it is compared with.

@@ -12,8 +12,8 @@ import (
 // quick are limits under which a fuzzer gets far.
 var quick = rules.Limits{Cost: 10_000}
 
-// FuzzLoad loads any catalog, policy and document. Whatever loads releases
-// nothing without a rule that says so, and has one archive.
+// FuzzLoad loads any catalog, policy and documents. Whatever loads releases nothing
+// without a rule that says so, has one archive, and can be checked and explained.
 func FuzzLoad(f *testing.F) {
 	paths, _ := filepath.Glob("testdata/*/*/policy.yaml")
 	for _, path := range paths {
@@ -23,11 +23,13 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			catalogText = []byte(catalog)
 		}
-		f.Add(string(catalogText), string(policy), "allowed: [EUR]\nlimits: {a: 1}\n")
+		f.Add(string(catalogText), string(policy), "allowed: [EUR]\nlimits: {a: 1}\n", "type: object", "iban,limit\nDE1,5\n", "[]")
 	}
-	f.Add(catalog, "version: 1\n"+benchPolicy(3), `{"single": 5}`)
-	f.Fuzz(func(t *testing.T, catalogText, policy, data string) {
-		b, err := quick.Load(files("", "catalog.yaml", catalogText, "policy.yaml", policy, "data/d.yaml", data))
+	f.Add(catalog, "version: 1\n"+benchPolicy(3), `{"single": 5}`, "{}", "a\n1\n", "- {name: a, action: shop.look, want: {outcome: park}}\n")
+	f.Fuzz(func(t *testing.T, catalogText, policy, data, schema, sheet, cases string) {
+		dir := files("", "catalog.yaml", catalogText, "policy.yaml", policy, "data/d.yaml", data,
+			"data/d.schema.yaml", schema, "data/limits.yaml", data, "data/s.csv", sheet, "cases/c.yaml", cases)
+		b, err := quick.Load(dir)
 		if err != nil {
 			if len(err.Error()) > 1<<20 {
 				t.Errorf("an error of %d bytes", len(err.Error()))
@@ -38,11 +40,16 @@ func FuzzLoad(f *testing.F) {
 		if err != nil || again.Digest() != b.Digest() {
 			t.Fatalf("archive: got %v, want the same bundle", err)
 		}
+		if _, _, err := rules.Check(t.Context(), dir, seats); err != nil {
+			t.Errorf("checking: %v", err)
+		}
+		_, _ = rules.Test(t.Context(), dir)
 		for i, action := range b.Actions() {
 			if i == 3 {
 				break
 			}
 			checkSafe(t, b, about(action, properParams))
+			b.Explain(t.Context(), about(action, properParams))
 		}
 	})
 }

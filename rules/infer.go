@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,19 +11,32 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// infer returns the shape that a value of a document has. An object is a record,
-// or else a table in which keys are looked up: that is one whose values are all
+// inference finds out shapes. It looks at an object twice at most, as a table and
+// as a record, however deep it stands.
+type inference map[objectAs]*shape
+
+type objectAs struct {
+	object *ordered
+	record bool
+}
+
+// infer returns the shape that a value has.
+func infer(v ref.Val) *shape { return inference{}.of(v, false) }
+
+// of returns the shape that a value of a document has. An object is a record, or
+// else a table in which keys are looked up: that is one whose values are all
 // alike. The items of a list are records.
-func infer(v ref.Val, record bool) *shape {
+func (in inference) of(v ref.Val, record bool) *shape {
 	switch v := v.(type) {
 	case *ordered:
-		if table := inferTable(v); table != nil && !record {
-			return table
+		key := objectAs{v, record}
+		if in[key] == nil {
+			in[key] = in.object(v, record)
 		}
-		return inferRecord(v)
+		return in[key]
 	case traits.Lister:
 		sh := newShape()
-		sh.form, sh.items = listForm, inferAll(v)
+		sh.form, sh.items = listForm, in.items(v)
 		return sh
 	}
 	sh := newShape()
@@ -40,14 +54,14 @@ func infer(v ref.Val, record bool) *shape {
 func inferDocument(f file, v ref.Val) *shape {
 	o, ok := v.(*ordered)
 	if !ok || !strings.HasSuffix(f.path, ".csv") {
-		return infer(v, false)
+		return infer(v)
 	}
 	sh := newShape()
 	sh.form = objectForm
-	seen := map[string]bool{}
+	in, seen := inference{}, map[string]bool{}
 	for _, key := range o.keys {
 		if row := o.values[key]; news(seen, row) {
-			sh.rest = eitherOf(sh.rest, infer(row, true))
+			sh.rest = eitherOf(sh.rest, in.of(row, true))
 		}
 	}
 	return sh
@@ -91,36 +105,49 @@ func scalarForm(v ref.Val) form {
 	return unknownForm
 }
 
-func inferRecord(o *ordered) *shape {
+func (in inference) object(o *ordered, record bool) *shape {
+	if !record {
+		if table := in.table(o); table != nil {
+			return table
+		}
+	}
 	sh := newShape()
 	sh.form, sh.closed = objectForm, true
 	for _, key := range o.keys {
-		sh.fields[key], sh.required[key] = infer(o.values[key], false), true
+		sh.fields[key], sh.required[key] = in.of(o.values[key], false), true
 	}
 	return sh
 }
 
-// inferAll returns the shape that all items have, or nil if there are none.
-func inferAll(items traits.Lister) *shape {
+// items returns the shape that all items have, or nil if there are none.
+func (in inference) items(items traits.Lister) *shape {
 	var all *shape
 	seen := map[string]bool{}
 	for it := items.Iterator(); it.HasNext() == types.True; {
 		if item := it.Next(); news(seen, item) {
-			all = eitherOf(all, infer(item, true))
+			all = eitherOf(all, in.of(item, true))
 		}
 	}
 	return all
 }
 
+// eitherOf joins shapes, until there is too much to say about them.
 func eitherOf(a, b *shape) *shape {
-	if a == nil {
+	switch {
+	case a == nil:
 		return b
+	case a.form == unknownForm:
+		return a
+	case len(a.fields)+len(b.fields) > 2*maxFields:
+		sh := newShape()
+		sh.why = fmt.Sprintf("there are more than %d fields, not always the same", maxFields)
+		return sh
 	}
 	return a.either(b, "the document")
 }
 
-// inferTable returns the shape of a table, or nil if the values differ too much.
-func inferTable(o *ordered) *shape {
+// table returns the shape of a table, or nil if the values differ too much.
+func (in inference) table(o *ordered) *shape {
 	sh := newShape()
 	sh.form = objectForm
 	if len(o.keys) == 0 {
@@ -133,19 +160,19 @@ func inferTable(o *ordered) *shape {
 		}
 	}
 	if first != unknownForm {
-		sh.rest = infer(o.values[o.keys[0]], false)
+		sh.rest = in.of(o.values[o.keys[0]], false)
 		return sh
 	}
-	sh.rest = inferEntries(o)
+	sh.rest = in.entries(o)
 	if sh.rest == nil {
 		return nil
 	}
 	return sh
 }
 
-// inferEntries returns the shape of the lists and objects in a table: objects
+// entries returns the shape of the lists and objects in a table: objects
 // with the same keys are records of one kind, others must be tables of one kind.
-func inferEntries(o *ordered) *shape {
+func (in inference) entries(o *ordered) *shape {
 	records := true
 	for _, key := range o.keys {
 		entry, isObject := o.values[key].(*ordered)
@@ -158,7 +185,7 @@ func inferEntries(o *ordered) *shape {
 		if !news(seen, o.values[key]) {
 			continue
 		}
-		one := infer(o.values[key], records)
+		one := in.of(o.values[key], records)
 		if !records && all != nil && one.signature() != all.signature() {
 			return nil
 		}

@@ -90,8 +90,10 @@ func (r rewording) undeclaredField(name string) issue {
 // which it is not known what it is.
 func (r rewording) allFields() []string {
 	var names []string
-	for _, rec := range r.records {
-		names = append(names, rec.names()...)
+	for e := r.environment; e != nil && len(names) <= maxCandidates; e = e.outer {
+		for _, rec := range e.records {
+			names = append(names, rec.names()...)
+		}
 	}
 	return names
 }

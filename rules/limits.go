@@ -46,7 +46,8 @@ const (
 	maxPerKind  = 256    // entries of one kind that match one action
 	maxSchema   = 10_000 // parts of one schema, references followed
 	maxSchemas  = 100_000
-	maxChecks   = 50_000 // of expressions, each with the types of an action
+	maxChecked  = 16 << 20 // bytes of expressions, each as often as there are types it is checked with
+	maxFields   = 200      // of a record whose type is inferred from several
 
 	maxRisk = 1_000_000 // of one contribution
 )

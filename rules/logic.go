@@ -274,7 +274,7 @@ func (e *environment) shapeOf(x ast.Expr) *shape {
 	if t == nil {
 		return nil
 	}
-	r, ok := e.records[t.TypeName()]
+	r, ok := e.record(t.TypeName())
 	if !ok {
 		return nil
 	}

@@ -148,7 +148,7 @@ func (sh *shape) formOfValues() {
 	sh.why = "its schema gives no type"
 	var all *shape
 	for _, v := range sh.values {
-		one := infer(v, false)
+		one := infer(v)
 		if all == nil {
 			all = one
 		} else {

@@ -3,8 +3,11 @@ package rules
 import "fmt"
 
 // suggest returns " (did you mean 'x'?)" if one of the candidates is close to
-// the word, else nothing. Among equals the first wins.
+// the word, else nothing. Among equals the first wins; among very many, none.
 func suggest(word string, candidates []string) string {
+	if len(candidates) > maxCandidates {
+		return ""
+	}
 	best, distance := "", 1+min(3, (len(word)+1)/3)
 	for _, c := range candidates {
 		if len(word) > 100 || len(c) > 100 {
@@ -19,6 +22,9 @@ func suggest(word string, candidates []string) string {
 	}
 	return fmt.Sprintf(" (did you mean '%s'?)", best)
 }
+
+// maxCandidates is among how many something is looked for.
+const maxCandidates = 5000
 
 // edits counts the insertions, deletions, substitutions and swaps of neighbours
 // that make b out of a.

@@ -58,7 +58,7 @@ func (s *survey) record(e ast.Expr) (record, string, bool) {
 	if t == nil || t.Kind() != types.StructKind {
 		return record{}, "", false
 	}
-	r, ok := s.program.env.records[t.TypeName()]
+	r, ok := s.program.env.record(t.TypeName())
 	return r, displayType(t), ok
 }
 

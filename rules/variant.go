@@ -69,14 +69,11 @@ func (c *compiler) program(e entry, n *yaml.Node, u use, plans []*plan) programs
 	compiled := programs{}
 	var said issuesOf
 	for _, v := range variantsOf(plans) {
-		p, issues := c.compileFor(v, u, n.Value)
-		said.add(v, issues)
-		if c.checks++; c.checks == maxChecks+1 {
-			e.mistake(n, "expressions about several actions must be checked more than %d times: name fewer actions where params are used", maxChecks)
-		}
-		if c.checks > maxChecks {
+		if c.exhausted(e, n) {
 			break
 		}
+		p, issues := c.compileFor(v, u, n.Value)
+		said.add(v, issues)
 		compiled[v] = p
 		if p != nil && !p.params {
 			compiled.share(p, plans) // the same for every action
@@ -92,6 +89,16 @@ func (c *compiler) program(e entry, n *yaml.Node, u use, plans []*plan) programs
 		}
 	}
 	return compiled
+}
+
+// exhausted counts what is checked, and notes the expression that is too much.
+func (c *compiler) exhausted(e entry, n *yaml.Node) bool {
+	before := c.checked
+	c.checked += len(n.Value)
+	if before <= maxChecked && c.checked > maxChecked {
+		e.mistake(n, "expressions, counted once for each type of params that they are checked with, have more than %d MiB: name fewer actions where params are used", maxChecked>>20)
+	}
+	return c.checked > maxChecked
 }
 
 // share makes p the program for all plans.
