@@ -88,6 +88,10 @@
 //	    quorum: 2                # default 1
 //	    deadline: 4h
 //	    remind: 1h
+//	waivers:
+//	  - check: untrusted-write   # a finding of Check that may stay
+//	    about: shop.refund       # the id or the action, or a pattern
+//	    reason: why it may stay
 //
 // An id names one thing in the bundle. Without when, an entry always applies. At
 // recommend, what no rule releases is parked; at observe and execute, rules only
@@ -105,7 +109,7 @@
 //	action    name, system, operation, effect, reversible, idempotent, labels
 //	session   the agent's own word
 //	exposure  labels, actions: what the agent has been given; saw("crm.read")
-//	rate      its intents in the minute before
+//	rate      its intents in the minute before; zero at execute
 //	data      the documents of the bundle
 //	now       the time of the decision
 //
