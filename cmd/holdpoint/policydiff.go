@@ -85,7 +85,7 @@ func diffBundles(cmd *cobra.Command, o *client.Operator, args []string) error {
 // namedBundle returns the bundle in a directory, or the one with that digest.
 func namedBundle(cmd *cobra.Command, o *client.Operator, name string) (*rules.Bundle, error) {
 	if isDir(name) {
-		bundle, err := rules.Load(os.DirFS(name))
+		bundle, err := loadBundle(name)
 		if err != nil {
 			return nil, fmt.Errorf("loading bundle %s: %w", name, err)
 		}

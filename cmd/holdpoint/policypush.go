@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,12 +21,12 @@ func dialPolicyAdmin(cmd *cobra.Command) (client.Operator, error) {
 	return client.Operator{Conn: conn}, err
 }
 
-// loadBundle loads a bundle from a directory, for a command that would change
+// bundleToUse loads a bundle from a directory, for a command that would change
 // something with it.
-func loadBundle(dir string) (*rules.Bundle, error) {
-	bundle, err := rules.Load(os.DirFS(dir))
+func bundleToUse(dir string) (*rules.Bundle, error) {
+	bundle, err := loadBundle(dir)
 	if err != nil {
-		return nil, hint(fmt.Errorf("loading bundle %s: %w", dir, err), "nothing was changed")
+		return nil, hint(fmt.Errorf("loading bundle %s: %w", dir, err), "nothing was changed; see \"holdpoint policy check %s\"", dir)
 	}
 	return bundle, nil
 }
@@ -48,7 +47,7 @@ What waits is evaluated again by the new rules.`,
   holdpoint policy push examples/customer-operations --quorum 2 --reason 'from now on two of us'`,
 		Args: takes("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			bundle, err := loadBundle(args[0])
+			bundle, err := bundleToUse(args[0])
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ func shadowSetCommand() *cobra.Command {
 		Example: "  holdpoint policy shadow set examples/customer-operations --reason 'the new limits'",
 		Args:    takes("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			bundle, err := loadBundle(args[0])
+			bundle, err := bundleToUse(args[0])
 			if err != nil {
 				return err
 			}

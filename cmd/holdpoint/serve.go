@@ -19,7 +19,6 @@ import (
 	"github.com/holdpoint/holdpoint/broker/embedded"
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/identity"
-	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 	"github.com/holdpoint/holdpoint/stages"
 )
@@ -239,9 +238,9 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 // activate makes the bundle in dir the active one, as the policy-admin of the
 // first start, unless it is already.
 func activate(ctx context.Context, cfg gateConfig, dir string) error {
-	bundle, err := rules.Load(os.DirFS(dir))
+	bundle, err := bundleToUse(dir)
 	if err != nil {
-		return hint(fmt.Errorf("loading bundle %s: %w", dir, err), "nothing was changed")
+		return err
 	}
 	conn, err := client.Dial(client.Config{Key: cfg.Admins[schemas.RolePolicyAdmin], InProcess: cfg.Server.InProcess, Log: cfg.Log})
 	if err != nil {
