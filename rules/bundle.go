@@ -206,3 +206,16 @@ func (b *Bundle) Action(a schemas.Action) (Action, bool) {
 	found.Labels = slices.Clone(found.Labels)
 	return found, true
 }
+
+// Rules returns the ids of the policy's rules that are about an action of the
+// catalog, sorted.
+func (b *Bundle) Rules() []string {
+	var ids []string
+	for _, p := range b.plans {
+		for _, r := range slices.Concat(p.observe, p.recommend, p.execute) {
+			ids = append(ids, r.id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

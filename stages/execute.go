@@ -119,12 +119,13 @@ func (e *Execute) first(ctx context.Context, m matter, rec schemas.Recommendatio
 	if err != nil {
 		return err
 	}
-	switch {
-	case v.fault != nil:
+	if v.fault != nil {
 		return e.refuseFirst(ctx, m, *v.fault)
-	case v.opinion.Outcome == schemas.Refuse:
+	}
+	switch v.outcome() {
+	case schemas.Refuse:
 		return e.settleFirst(ctx, m, refusal(m.intent, v, schemas.Fault{Code: schemas.CodePolicy}))
-	case v.opinion.Outcome == schemas.Release && v.waiting == "":
+	case schemas.Release:
 		return e.releaseFirst(ctx, m, v)
 	default:
 		return e.park(ctx, m, v, rec)

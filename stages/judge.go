@@ -35,16 +35,41 @@ type said struct {
 	bundle           schemas.Digest
 }
 
-// judge evaluates an intent as things are now: registration, expiry, catalog,
-// rules, exposure, freeze. It is asked before the first verdict, again before
-// every release of a hold, and again at every claim, so that an approval is an
-// input and never an override.
+// outcome is what v makes of an intent.
+func (v verdict) outcome() schemas.Outcome {
+	switch {
+	case v.fault != nil || v.opinion.Outcome == schemas.Refuse:
+		return schemas.Refuse
+	case v.opinion.Outcome == schemas.Release && v.waiting == "":
+		return schemas.Release
+	default:
+		return schemas.Park
+	}
+}
+
+// judge evaluates an intent as things are now. It is asked before the first
+// verdict, again before every release of a hold, and again at every claim, so that
+// an approval is an input and never an override.
+func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verdict, error) {
+	return judging{e.Common, e.exposure}.judge(ctx, in, said)
+}
+
+// judging is what it takes to evaluate an intent, with or without streams.
+type judging struct {
+	Common
+
+	// exposure returns what an agent has been given, and the record that says so,
+	// which is the zero record if there is none.
+	exposure func(ctx context.Context, agent schemas.Name) (schemas.Exposure, schemas.Record, error)
+}
+
+// judge evaluates registration, expiry, catalog, rules, exposure and freeze.
 //
 // The rules of execute are evaluated every time; those of observe and recommend
 // again if there is another bundle now than the one of said.
-func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verdict, error) {
-	v := verdict{at: e.now()}
-	agent, known := e.Names.ByName(in.Agent)
+func (j judging) judge(ctx context.Context, in schemas.Intent, said said) (verdict, error) {
+	v := verdict{at: j.now()}
+	agent, known := j.Names.ByName(in.Agent)
 	switch {
 	case !known || agent.Role != schemas.RoleAgent || !agent.MayPropose(in.Action):
 		v.fault = &schemas.Fault{Code: schemas.CodeUnregistered}
@@ -53,7 +78,7 @@ func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verd
 		v.fault = &schemas.Fault{Code: schemas.CodeExpired}
 		return v, nil
 	}
-	policy, err := e.Control.Policy(ctx)
+	policy, err := j.Control.Policy(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -68,33 +93,33 @@ func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verd
 		return v, nil
 	}
 	facts := rules.Facts{Intent: in, Agent: factsOf(agent), Now: v.at}
-	if err := e.readExposure(ctx, agent, &v, &facts); err != nil {
+	if err := j.readExposure(ctx, agent, &v, &facts); err != nil {
 		return v, err
 	}
 	v.opinion = policy.Evaluate(ctx, rules.Execute, facts)
 	if v.bundle == said.bundle {
 		v.opinion = said.opinion.Join(v.opinion)
 	} else {
-		v.opinion = said.binding.Join(v.opinion).Join(e.evaluateAgain(ctx, policy, facts))
+		v.opinion = said.binding.Join(v.opinion).Join(j.evaluateAgain(ctx, policy, facts))
 	}
-	if f, frozen := e.Control.Frozen(in.Agent, in.Action); frozen {
+	if f, frozen := j.Control.Frozen(in.Agent, in.Action); frozen {
 		v.waiting = "frozen: " + f.Scope.String()
 	}
 	return v, nil
 }
 
 // evaluateAgain returns what the rules of the first two checkpoints say now.
-func (e *Execute) evaluateAgain(ctx context.Context, policy Policy, facts rules.Facts) schemas.Opinion {
+func (j judging) evaluateAgain(ctx context.Context, policy Policy, facts rules.Facts) schemas.Opinion {
 	return policy.Evaluate(ctx, rules.Observe, facts).Join(policy.Evaluate(ctx, rules.Recommend, facts))
 }
 
 // readExposure reads what the agent was given, from the leader, if any rule of
 // the action looks at it.
-func (e *Execute) readExposure(ctx context.Context, agent schemas.Identity, v *verdict, facts *rules.Facts) error {
+func (j judging) readExposure(ctx context.Context, agent schemas.Identity, v *verdict, facts *rules.Facts) error {
 	if !v.action.ReadsExposure {
 		return nil
 	}
-	exposure, r, err := e.exposure(ctx, agent.Name)
+	exposure, r, err := j.exposure(ctx, agent.Name)
 	if err != nil {
 		return err
 	}
@@ -129,12 +154,7 @@ func (e *Execute) expose(ctx context.Context, m matter, v *verdict) error {
 		if err != nil {
 			return err
 		}
-		seen := schemas.Seen{
-			Action:  m.intent.Action,
-			Labels:  v.action.Labels,
-			Session: sessionOf(agent, m.intent),
-			Until:   v.at.Add(e.Limits.Exposure + e.Limits.Exposure/16),
-		}
+		seen := e.Limits.seen(agent, m.intent, *v)
 		if covered(have, seen, v.at.Add(e.Limits.Exposure)) {
 			return nil
 		}
@@ -147,6 +167,16 @@ func (e *Execute) expose(ctx context.Context, m matter, v *verdict) error {
 		if err == nil || !errors.Is(err, schemas.ErrStale) {
 			return err
 		}
+	}
+}
+
+// seen is what the release of in exposes its agent to.
+func (l Limits) seen(agent schemas.Identity, in schemas.Intent, v verdict) schemas.Seen {
+	return schemas.Seen{
+		Action:  in.Action,
+		Labels:  v.action.Labels,
+		Session: sessionOf(agent, in),
+		Until:   v.at.Add(l.Exposure + l.Exposure/16),
 	}
 }
 

@@ -26,7 +26,8 @@ func (o *Observe) Handle(ctx context.Context, r schemas.Record) error {
 	if in.Agent == "" {
 		return fault
 	}
-	obs, err := o.observe(ctx, in, fault)
+	rate := o.Rates.Count(in.Agent, in.Proposed)
+	obs, err := observing{o.Common, o.Exposures, rate}.observe(ctx, in, fault)
 	if err != nil {
 		return err
 	}
@@ -54,12 +55,19 @@ func (o *Observe) write(ctx context.Context, obs schemas.Observation, r schemas.
 	return err
 }
 
-func (o *Observe) observe(ctx context.Context, in schemas.Intent, unreadable error) (schemas.Observation, error) {
+// observing is what it takes to observe an intent, with or without streams.
+type observing struct {
+	Common
+	exposures Exposures
+	rate      int // intents of the agent in the minute before
+}
+
+func (o observing) observe(ctx context.Context, in schemas.Intent, unreadable error) (schemas.Observation, error) {
 	obs := schemas.Observation{
 		Intent:  in,
 		Agent:   schemas.AgentFacts{Name: in.Agent},
 		Opinion: schemas.Opinion{Outcome: schemas.Refuse},
-		Rate:    o.Rates.Count(in.Agent, in.Proposed),
+		Rate:    o.rate,
 		At:      o.now(),
 	}
 	id, known := o.Names.ByName(in.Agent)
@@ -88,7 +96,7 @@ func (o *Observe) observe(ctx context.Context, in schemas.Intent, unreadable err
 	if obs.Fault = catalogFault(policy, in); obs.Fault != nil {
 		return obs, nil
 	}
-	obs.Exposure = o.Exposures.Exposure(in.Agent).Facts(sessionOf(id, in), obs.At)
+	obs.Exposure = o.exposures.Exposure(in.Agent).Facts(sessionOf(id, in), obs.At)
 	obs.Opinion = policy.Evaluate(ctx, rules.Observe, factsFor(obs))
 	return obs, nil
 }

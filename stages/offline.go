@@ -1,0 +1,100 @@
+package stages
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// Offline judges intents as the three stages would one after the other, by the
+// same code and without streams: nothing is recorded, and what an agent has been
+// given it is told. It may be used concurrently.
+//
+// It knows nothing of what only a running gate knows: freezes, the health of the
+// audit, how many intents wait already, or that an id was used before.
+type Offline struct {
+	gateway schemas.Name
+	names   Directory
+	control *ControlState
+	limits  Limits
+}
+
+// NewOffline returns an Offline for the agents that names knows.
+func NewOffline(gateway schemas.Name, p Policy, names Directory) *Offline {
+	control := NewControlState(names)
+	control.active, control.policy = p.Digest(), p
+	return &Offline{gateway: gateway, names: names, control: control, limits: DefaultLimits()}
+}
+
+// Past is what an agent did and got before it proposes something.
+type Past struct {
+	// Exposure is what it has been given.
+	Exposure schemas.Exposure
+
+	// Rate counts its intents in the minute before, this one included.
+	Rate int
+}
+
+// Judgement is what would become of an intent.
+type Judgement struct {
+	Intent  schemas.Intent
+	Outcome schemas.Outcome
+
+	// Fault is why the intent is refused whatever the rules say; nil if there is
+	// nothing.
+	Fault *schemas.Fault
+
+	// Opinion is what the rules of all checkpoints say together.
+	Opinion schemas.Opinion
+
+	// Queue is where reviewers would find it.
+	Queue schemas.Name
+
+	// Seen is what its result would expose the agent to. Without labels, that is
+	// nothing.
+	Seen schemas.Seen
+}
+
+// Judge says what would become of the intent that r, a record as INTENTS has
+// them, proposes at the time that it was accepted. An error means that this cannot
+// be said: ctx ended, or the subject of r names no agent.
+func (o *Offline) Judge(ctx context.Context, r schemas.Record, past Past) (Judgement, error) {
+	c := Common{Gateway: o.gateway, Control: o.control, Names: o.names, Now: func() time.Time { return r.Time }}
+	in, unreadable := schemas.ReadIntent(o.gateway, r)
+	if in.Agent == "" {
+		return Judgement{}, unreadable
+	}
+	obs, err := observing{c, given(past.Exposure), past.Rate}.observe(ctx, in, unreadable)
+	if err != nil {
+		return Judgement{}, err
+	}
+	rec, err := (&Recommend{c}).recommend(ctx, obs)
+	if err != nil {
+		return Judgement{}, err
+	}
+	j := Judgement{Intent: in, Outcome: schemas.Refuse, Fault: rec.Fault, Opinion: rec.Opinion, Queue: rec.Queue}
+	if j.Fault != nil {
+		return j, nil
+	}
+	if in.Action == schemas.Withdraw {
+		j.Outcome = schemas.Release
+		return j, nil
+	}
+	v, err := judging{c, given(past.Exposure).last}.judge(ctx, in, said{opinion: rec.Opinion, binding: rec.Opinion, bundle: rec.Bundle})
+	if err != nil {
+		return Judgement{}, err
+	}
+	agent, _ := o.names.ByName(in.Agent)
+	j.Outcome, j.Fault, j.Opinion, j.Seen = v.outcome(), v.fault, v.opinion, o.limits.seen(agent, in, v)
+	return j, ctx.Err()
+}
+
+// given is an exposure that is known without asking.
+type given schemas.Exposure
+
+func (g given) Exposure(schemas.Name) schemas.Exposure { return schemas.Exposure(g) }
+
+func (g given) last(context.Context, schemas.Name) (schemas.Exposure, schemas.Record, error) {
+	return schemas.Exposure(g), schemas.Record{}, nil
+}
