@@ -180,17 +180,8 @@ func (e eligibility) Eligible(expr string, reviewer, agent schemas.Identity, a s
 
 // progress says on a terminal how far a long reading is.
 func progress(cmd *cobra.Command) func(records uint64) {
-	stderr := cmd.ErrOrStderr()
-	if !onTerminal(stderr) {
-		return func(uint64) {}
-	}
-	last := time.Now()
-	return func(records uint64) {
-		if time.Since(last) > time.Second {
-			last = time.Now()
-			fmt.Fprintf(stderr, "\rholdpoint: %d records", records)
-		}
-	}
+	m := newMeter(cmd)
+	return func(records uint64) { m.show("%d records", records) }
 }
 
 func printReport(w io.Writer, r audit.Report) error {

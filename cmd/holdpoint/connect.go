@@ -36,25 +36,31 @@ func dial(cmd *cobra.Command, roles ...schemas.Role) (*client.Conn, identity.Key
 	if err != nil {
 		return nil, key, err
 	}
+	conn, err := dialAs(cmd, key, roles...)
+	return conn, key, err
+}
+
+// dialAs connects with a key, which must be in one of the roles.
+func dialAs(cmd *cobra.Command, key identity.KeyFile, roles ...schemas.Role) (*client.Conn, error) {
 	if !slices.Contains(roles, key.Role) {
-		return nil, key, fmt.Errorf("%s: %w: %s is %s, this needs %s", cmd.CommandPath(), schemas.ErrDenied, key.Name, article(key.Role), either(roles))
+		return nil, fmt.Errorf("%s: %w: %s is %s, this needs %s", cmd.CommandPath(), schemas.ErrDenied, key.Name, article(key.Role), either(roles))
 	}
 	server, err := serverOf(cmd, key)
 	if err != nil {
-		return nil, key, err
+		return nil, err
 	}
 	trust, err := tlsOf(cmd)
 	if err != nil {
-		return nil, key, err
+		return nil, err
 	}
 	conn, err := client.Dial(client.Config{Key: key, Server: server, TLS: trust, Log: logOf(cmd)})
 	switch {
 	case errors.Is(err, schemas.ErrDenied):
-		return nil, key, hint(err, "is %s registered, and not removed? see \"holdpoint identity list\"", key.Name)
+		return nil, hint(err, "is %s registered, and not removed? see \"holdpoint identity list\"", key.Name)
 	case errors.Is(err, schemas.ErrUnavailable):
-		return nil, key, hint(err, "is the gate running at %s? see \"holdpoint serve --help\"", server)
+		return nil, hint(err, "is the gate running at %s? see \"holdpoint serve --help\"", server)
 	}
-	return conn, key, err
+	return conn, err
 }
 
 func article(r schemas.Role) string {

@@ -77,8 +77,8 @@ func rootCommand() *cobra.Command {
 		serveCommand(), provisionCommand(), identityCommand(),
 		submitCommand(), reviewCommand(), executeCommand(),
 		listCommand(), watchCommand(), showCommand(), catalogCommand(),
-		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(), demoCommand(),
-		versionCommand(),
+		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(),
+		replayCommand(), demoCommand(), versionCommand(),
 	)
 	return root
 }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/replay"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// maxComplaints is how many bad lines are named; more are counted.
+const maxComplaints = 20
+
+// callLog is the files of a replay, read one after the other. It says on a
+// terminal how far it is, and what is wrong with a line.
+type callLog struct {
+	stderr io.Writer
+	meter  *meter
+	files  []*logFile
+	size   int64 // of all files; 0 if that is not known
+
+	before int64 // bytes of the files that were read to their end
+	calls  int
+	bad    int
+}
+
+// logFile is one of them.
+type logFile struct {
+	*replay.Lines
+	close func() error
+}
+
+// openLog opens all files at once: that one is missing is better known at the
+// beginning.
+func openLog(cmd *cobra.Command, paths []string) (*callLog, error) {
+	l := &callLog{stderr: cmd.ErrOrStderr(), meter: newMeter(cmd)}
+	known := true
+	for _, path := range paths {
+		if path == "-" {
+			known = false
+			l.files = append(l.files, &logFile{replay.NewLines("stdin", cmd.InOrStdin()), func() error { return nil }})
+			continue
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			l.close()
+			return nil, fmt.Errorf("opening the log: %w", err)
+		}
+		l.files = append(l.files, &logFile{replay.NewLines(path, f), f.Close})
+		info, err := f.Stat()
+		if known = known && err == nil && info.Mode().IsRegular(); known {
+			l.size += info.Size()
+		}
+	}
+	if !known {
+		l.size = 0
+	}
+	return l, nil
+}
+
+func (l *callLog) close() {
+	for _, f := range l.files {
+		_ = f.close()
+	}
+}
+
+// next returns the next line of all files, or io.EOF.
+func (l *callLog) next() (replay.Line, error) {
+	for len(l.files) > 0 {
+		line, err := l.files[0].Next()
+		if !errors.Is(err, io.EOF) {
+			return line, err
+		}
+		l.before += l.files[0].Read()
+		_ = l.files[0].close()
+		l.files = l.files[1:]
+	}
+	return replay.Line{}, io.EOF
+}
+
+// tick counts lines that are done with.
+func (l *callLog) tick(lines int) {
+	l.calls += lines
+	read := l.before
+	if len(l.files) > 0 {
+		read += l.files[0].Read()
+	}
+	part := ""
+	if l.size > 0 {
+		part = fmt.Sprintf("%d %%, ", 100*read/l.size)
+	}
+	l.meter.show("%s%d calls, %.0f a second", part, l.calls, l.meter.perSecond(l.calls))
+}
+
+// complain says what is wrong with a line.
+func (l *callLog) complain(line replay.Line, err error) {
+	switch l.bad++; {
+	case l.bad <= maxComplaints:
+		l.meter.done()
+		say(l.stderr, "holdpoint: %s: %s", line, err)
+	case l.bad == maxComplaints+1:
+		say(l.stderr, "holdpoint: more lines like that are counted and not named")
+	}
+}
+
+// verdict is the error that a replay with bad lines ends with.
+func (l *callLog) verdict() error {
+	if l.bad == 0 {
+		return nil
+	}
+	return hint(fmt.Errorf("%d lines are no calls; the others are counted", l.bad), "see \"holdpoint replay --help\" for what a line must be")
+}
+
+// decisions is the file with a line on every call; without a file it writes
+// nothing.
+type decisions struct {
+	file *os.File
+	w    *bufio.Writer
+}
+
+func createDecisions(path string) (*decisions, error) {
+	if path == "" {
+		return &decisions{}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("writing the decisions: %w", err)
+	}
+	return &decisions{f, bufio.NewWriterSize(f, 64<<10)}, nil
+}
+
+// write writes what became of a call.
+func (d *decisions) write(c replay.Call, v replay.Verdict) error {
+	if d.w == nil {
+		return nil
+	}
+	decision := v.Outcome.String()
+	if v.Outcome == schemas.Refuse {
+		decision = "deny"
+	}
+	err := writeJSONLine(d.w, struct {
+		Session  string         `json:"session"`
+		Seq      int64          `json:"seq"`
+		Decision string         `json:"decision"`
+		Action   schemas.Action `json:"action"`
+		Why      []string       `json:"why"`
+		Detail   string         `json:"detail,omitzero"`
+	}{c.Session, c.Seq, decision, c.Action, v.Why(), v.Detail})
+	if err != nil {
+		return fmt.Errorf("writing the decisions: %w", err)
+	}
+	return nil
+}
+
+func (d *decisions) close() error {
+	if d.w == nil {
+		return nil
+	}
+	if err := errors.Join(d.w.Flush(), d.file.Close()); err != nil {
+		return fmt.Errorf("writing the decisions: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/holdpoint/holdpoint/replay"
+)
+
+// maxRows is how long a table of a report is for people; JSON has all of it.
+const maxRows = 25
+
+// printReplay writes a report for people: what matters most first.
+func printReplay(w io.Writer, r replay.Report) error {
+	printTotals(w, r)
+	for _, part := range []struct {
+		heading string
+		rows    [][]string
+	}{
+		{"ACTION CALLS RELEASED PARKED REFUSED", actionRows(r)},
+		{"DECIDED-BY OUTCOME CALLS WHY", ruleRows(r)},
+		{"ASKED QUEUE PERSONS CALLS", needRows(r)},
+		{"REFUSED ACTION CALLS FIRST WHY", refusalRows(r)},
+		{"BUSIEST-SESSION AGENT CALLS PARKED REFUSED", sessionRows(r)},
+	} {
+		if len(part.rows) == 0 {
+			continue
+		}
+		say(w, "")
+		if err := table(w, part.heading, part.rows[:min(len(part.rows), maxRows)]); err != nil {
+			return err
+		}
+		if more := len(part.rows) - maxRows; more > 0 {
+			say(w, "and %d more, see -o json", more)
+		}
+	}
+	if len(r.Quiet) > 0 {
+		say(w, "")
+		say(w, "rules that apply to none of these calls: %s", strings.Join(r.Quiet, ", "))
+	}
+	printUnknown(w, r)
+	return nil
+}
+
+func printTotals(w io.Writer, r replay.Report) {
+	s := r.Sessions
+	say(w, "%d calls in %d sessions", r.Calls, s.Sessions)
+	say(w, "")
+	for _, line := range []struct {
+		what string
+		n    int
+	}{{"released", r.Released}, {"parked", r.Parked}, {"refused", r.Refused}} {
+		say(w, "%-9s %8d  %s", line.what, line.n, percent(line.n, r.Calls))
+	}
+	say(w, "")
+	say(w, "%d of %d sessions (%s) need nobody; in %d somebody is asked, in %d something is refused and nobody is asked",
+		s.Free, s.Sessions, percent(s.Free, s.Sessions), s.Parked, s.Refused)
+	if s.Sessions > 0 {
+		say(w, "%s parked calls a session", strconv.FormatFloat(float64(r.Parked)/float64(s.Sessions), 'f', 2, 64))
+	}
+	if s.Cut > 0 {
+		say(w, "%d sessions begin before the log does: what they had read before counts only where \"observed\" says so", s.Cut)
+	}
+	if r.BadLines > 0 {
+		say(w, "%d lines are no calls, and are not counted above", r.BadLines)
+	}
+}
+
+func percent(n, of int) string {
+	if of == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(100*float64(n)/float64(of), 'f', 1, 64) + " %"
+}
+
+func counts(t replay.Totals) []string {
+	return []string{strconv.Itoa(t.Calls), strconv.Itoa(t.Released), strconv.Itoa(t.Parked), strconv.Itoa(t.Refused)}
+}
+
+func actionRows(r replay.Report) (rows [][]string) {
+	for _, a := range r.Actions {
+		rows = append(rows, append([]string{string(a.Action)}, counts(a.Totals)...))
+	}
+	return rows
+}
+
+func ruleRows(r replay.Report) (rows [][]string) {
+	for _, d := range r.Rules {
+		rule, reason := d.Rule, d.Reason
+		switch {
+		case rule == "":
+			rule = "-"
+		case d.Failed:
+			reason = "cannot be evaluated: " + reason
+		}
+		rows = append(rows, []string{rule, d.Outcome.String(), strconv.Itoa(d.Calls), reason})
+	}
+	return rows
+}
+
+func needRows(r replay.Report) (rows [][]string) {
+	for _, n := range r.Needs {
+		rows = append(rows, []string{n.Approval, string(n.Queue), strconv.Itoa(n.Quorum), strconv.Itoa(n.Calls)})
+	}
+	return rows
+}
+
+func refusalRows(r replay.Report) (rows [][]string) {
+	for _, f := range r.Refusals {
+		rows = append(rows, []string{string(f.Code), string(f.Action), strconv.Itoa(f.Calls), f.Line, f.Detail})
+	}
+	return rows
+}
+
+func sessionRows(r replay.Report) (rows [][]string) {
+	for _, s := range r.Sessions.Busiest {
+		name := s.Session
+		if name == "" {
+			name = "-"
+		}
+		rows = append(rows, []string{name, string(s.Agent), strconv.Itoa(s.Calls), strconv.Itoa(s.Parked), strconv.Itoa(s.Refused)})
+	}
+	return rows
+}
+
+// printUnknown lists the actions that the catalog does not have, and how to get
+// them in.
+func printUnknown(w io.Writer, r replay.Report) {
+	calls, n := 0, 0
+	for _, a := range r.Actions {
+		if a.Unknown {
+			n++
+			calls += a.Calls
+		}
+	}
+	if n == 0 {
+		return
+	}
+	say(w, "")
+	say(w, "%d calls are refused, because the catalog does not have these actions:", calls)
+	for _, a := range r.Actions {
+		if a.Unknown {
+			say(w, "  %s (%d)", string(a.Action), a.Calls)
+		}
+	}
+	say(w, "hint: \"holdpoint policy init DIR --from tools.json\" makes a catalog of the tools of an agent")
+}
