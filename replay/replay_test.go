@@ -204,7 +204,7 @@ func TestReport(t *testing.T) {
 			{Rule: "after-reading", Outcome: schemas.Park, Calls: 1, Reason: "has read a ticket"},
 			{Rule: "tickets", Outcome: schemas.Release, Calls: 1, Reason: "only a ticket"},
 		},
-		Quiet: []string{"barred", "hasty", "looks", "mails", "night", "none", "secret"},
+		Quiet: []string{"barred", "hasty", "looks", "mails", "night", "none", "once", "reports", "secret"},
 		Needs: []replay.NeedTally{{Queue: "refunds", Approval: "finance", Quorum: 2, Calls: 3}},
 		Refusals: []replay.RefusalTally{
 			{Code: schemas.CodeInvalid, Action: "shop.refund", Calls: 1, Line: "log:6", Detail: "/params/amount: got boolean, want integer"},
@@ -212,6 +212,23 @@ func TestReport(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+// TestStuck: a rule that takes a call's own result for given when it is claimed is
+// named, because no executor would get the call.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	log := `{"session":"a","action":"shop.report"}
+		{"session":"a","action":"shop.report"}
+		{"session":"b","action":"shop.report"}`
+	decided, got := run(t, replay.Config{}, log)
+	if diff := cmp.Diff([]string{"release reports", "park once", "release reports"}, decided); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s", diff)
+	}
+	want := []replay.RuleTally{{Rule: "once", Outcome: schemas.Release, Calls: 2, Reason: "one a day"}}
+	if diff := cmp.Diff(want, got.Stuck); diff != "" {
+		t.Errorf("stuck (-want +got):\n%s", diff)
 	}
 }
 

@@ -20,6 +20,11 @@ type Report struct {
 	// it.
 	Rules []RuleTally `json:"rules"`
 
+	// Stuck are rules because of which no executor would be granted calls that are
+	// released: when they are claimed, their own result counts as given. Such a rule
+	// belongs to recommend.
+	Stuck []RuleTally `json:"stuck"`
+
 	// Quiet are rules that applied to no call. It is empty if that cannot be said,
 	// because more rules applied to a call than an opinion names.
 	Quiet []string `json:"quiet_rules"`

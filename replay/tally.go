@@ -26,6 +26,7 @@ type Tally struct {
 	actions  map[schemas.Action]*ActionTally
 	strange  int // actions among them that may not be in the catalog
 	rules    map[ruleKey]*RuleTally
+	stuck    map[ruleKey]*RuleTally
 	quiet    map[string]bool // rules that have not applied
 	more     bool            // rules may have applied that are not told
 	needs    map[needKey]int
@@ -55,6 +56,7 @@ func NewTally(bundle *rules.Bundle) *Tally {
 	t := &Tally{
 		actions:  map[schemas.Action]*ActionTally{},
 		rules:    map[ruleKey]*RuleTally{},
+		stuck:    map[ruleKey]*RuleTally{},
 		needs:    map[needKey]int{},
 		refusals: map[refusalKey]*RefusalTally{},
 		quiet:    map[string]bool{},
@@ -85,7 +87,11 @@ func (t *Tally) Count(of *Session, c Call, v Verdict) {
 		t.refusal(c, v)
 	}
 	for _, b := range v.By {
-		t.rule(b, v.Outcome)
+		countRule(t.rules, b, v.Outcome)
+		delete(t.quiet, b.Rule)
+	}
+	for _, b := range v.Stuck {
+		countRule(t.stuck, b, v.Outcome)
 		delete(t.quiet, b.Rule)
 	}
 	for _, id := range v.Applied {
@@ -119,12 +125,12 @@ func (t *Tally) action(name schemas.Action, code schemas.Code) *ActionTally {
 // anyAction stands for the actions that are not told apart.
 const anyAction schemas.Action = "*.*"
 
-func (t *Tally) rule(b By, outcome schemas.Outcome) {
+func countRule(all map[ruleKey]*RuleTally, b By, outcome schemas.Outcome) {
 	key := ruleKey{b.Rule, outcome, b.Failed}
-	if t.rules[key] == nil {
-		t.rules[key] = &RuleTally{Rule: b.Rule, Outcome: outcome, Reason: b.Reason, Failed: b.Failed}
+	if all[key] == nil {
+		all[key] = &RuleTally{Rule: b.Rule, Outcome: outcome, Reason: b.Reason, Failed: b.Failed}
 	}
-	t.rules[key].Calls++
+	all[key].Calls++
 }
 
 // refusal counts a refusal that no rule is behind. That an action is unknown is in
@@ -177,12 +183,7 @@ func (t *Tally) Report() Report {
 	if !t.more {
 		r.Quiet = slices.Sorted(maps.Keys(t.quiet))
 	}
-	for _, d := range t.rules {
-		r.Rules = append(r.Rules, *d)
-	}
-	slices.SortFunc(r.Rules, func(a, b RuleTally) int {
-		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Outcome, b.Outcome))
-	})
+	r.Rules, r.Stuck = busiest(t.rules), busiest(t.stuck)
 	for k, n := range t.needs {
 		r.Needs = append(r.Needs, NeedTally{Queue: k.queue, Approval: k.approval, Quorum: k.quorum, Calls: n})
 	}
@@ -196,4 +197,15 @@ func (t *Tally) Report() Report {
 		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Action, b.Action))
 	})
 	return r
+}
+
+func busiest(all map[ruleKey]*RuleTally) []RuleTally {
+	var rules []RuleTally
+	for _, r := range all {
+		rules = append(rules, *r)
+	}
+	slices.SortFunc(rules, func(a, b RuleTally) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Outcome, b.Outcome))
+	})
+	return rules
 }

@@ -24,6 +24,10 @@ type Verdict struct {
 	Applied []string
 	More    bool
 
+	// Stuck are the rules because of which no executor would be granted what is
+	// released: when it is claimed, its own result counts as given.
+	Stuck []By
+
 	// Queue and Needs say of a parked call who would be asked.
 	Queue schemas.Name
 	Needs []schemas.Approval
@@ -57,6 +61,10 @@ func verdictOf(j stages.Judgement, rules map[string]bool) Verdict {
 		}
 	}
 	switch j.Outcome {
+	case schemas.Release:
+		for _, m := range j.Stuck {
+			v.Stuck = append(v.Stuck, By{Rule: m.Rule, Reason: m.Reason})
+		}
 	case schemas.Refuse:
 		v.Code = schemas.CodePolicy
 	case schemas.Park:

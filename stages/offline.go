@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
@@ -54,6 +55,10 @@ type Judgement struct {
 	// Seen is what its result would expose the agent to. Without labels, that is
 	// nothing.
 	Seen schemas.Seen
+
+	// Stuck are the rules because of which no executor would be granted what is
+	// released: at the claim, they take the agent for exposed to its result.
+	Stuck []schemas.Match
 }
 
 // Judge says what would become of the intent that r, a record as INTENTS has
@@ -87,7 +92,27 @@ func (o *Offline) Judge(ctx context.Context, r schemas.Record, past Past) (Judge
 	}
 	agent, _ := o.names.ByName(in.Agent)
 	j.Outcome, j.Fault, j.Opinion, j.Seen = v.outcome(), v.fault, v.opinion, o.limits.seen(agent, in, v)
+	if j.Outcome == schemas.Release && len(j.Seen.Labels) > 0 && v.action.ReadsExposure {
+		if j.Stuck, err = stuck(ctx, c, j, past); err != nil {
+			return Judgement{}, err
+		}
+	}
 	return j, ctx.Err()
+}
+
+// stuck returns what the rules have against a claim of what they have released.
+func stuck(ctx context.Context, c Common, j Judgement, past Past) ([]schemas.Match, error) {
+	exposure, err := past.Exposure.Add(j.Seen, c.now())
+	if err != nil {
+		return nil, err
+	}
+	released := claim{settlement: schemas.Settlement{Intent: j.Intent, Bundle: c.Control.Active()}}
+	v, err := judging{c, given(exposure).last}.judge(ctx, j.Intent, released.said())
+	if err != nil || v.outcome() == schemas.Release {
+		return nil, err
+	}
+	releases := func(m schemas.Match) bool { return m.Outcome == schemas.Release }
+	return slices.DeleteFunc(slices.Concat(v.opinion.Matched, v.opinion.Failed), releases), nil
 }
 
 // given is an exposure that is known without asking.

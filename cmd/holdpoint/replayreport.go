@@ -19,7 +19,8 @@ func printReplay(w io.Writer, r replay.Report) error {
 		rows    [][]string
 	}{
 		{"ACTION CALLS RELEASED PARKED REFUSED", actionRows(r)},
-		{"DECIDED-BY OUTCOME CALLS WHY", ruleRows(r)},
+		{"DECIDED-BY OUTCOME CALLS WHY", ruleRows(r.Rules)},
+		{"RELEASED-AND-STUCK OUTCOME CALLS WHY", ruleRows(r.Stuck)},
 		{"ASKED QUEUE PERSONS CALLS", needRows(r)},
 		{"REFUSED ACTION CALLS FIRST WHY", refusalRows(r)},
 		{"BUSIEST-SESSION AGENT CALLS PARKED REFUSED", sessionRows(r)},
@@ -34,6 +35,9 @@ func printReplay(w io.Writer, r replay.Report) error {
 		if more := len(part.rows) - maxRows; more > 0 {
 			say(w, "and %d more, see -o json", more)
 		}
+	}
+	if len(r.Stuck) > 0 {
+		say(w, "hint: no executor would be granted these calls, because their own result counts as given when they are claimed; put the rule at recommend")
 	}
 	if len(r.Quiet) > 0 {
 		say(w, "")
@@ -85,8 +89,8 @@ func actionRows(r replay.Report) (rows [][]string) {
 	return rows
 }
 
-func ruleRows(r replay.Report) (rows [][]string) {
-	for _, d := range r.Rules {
+func ruleRows(all []replay.RuleTally) (rows [][]string) {
+	for _, d := range all {
 		rule, reason := d.Rule, d.Reason
 		switch {
 		case rule == "":
