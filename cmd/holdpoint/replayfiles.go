@@ -113,7 +113,7 @@ func (l *callLog) verdict() error {
 	if l.bad == 0 {
 		return nil
 	}
-	return hint(fmt.Errorf("%d lines are no calls; the others are counted", l.bad), "see \"holdpoint replay --help\" for what a line must be")
+	return hint(fmt.Errorf("lines that are no calls: %d; all others are counted", l.bad), "see \"holdpoint replay --help\" for what a line must be")
 }
 
 // decisions is the file with a line on every call; without a file it writes

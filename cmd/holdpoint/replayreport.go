@@ -58,16 +58,16 @@ func printTotals(w io.Writer, r replay.Report) {
 		say(w, "%-9s %8d  %s", line.what, line.n, percent(line.n, r.Calls))
 	}
 	say(w, "")
-	say(w, "%d of %d sessions (%s) need nobody; in %d somebody is asked, in %d something is refused and nobody is asked",
+	say(w, "sessions without any human: %d of %d (%s); in %d somebody is asked, in %d something is refused and nobody is asked",
 		s.Free, s.Sessions, percent(s.Free, s.Sessions), s.Parked, s.Refused)
 	if s.Sessions > 0 {
-		say(w, "%s parked calls a session", strconv.FormatFloat(float64(r.Parked)/float64(s.Sessions), 'f', 2, 64))
+		say(w, "parked calls a session: %s", strconv.FormatFloat(float64(r.Parked)/float64(s.Sessions), 'f', 2, 64))
 	}
 	if s.Cut > 0 {
-		say(w, "%d sessions begin before the log does: what they had read before counts only where \"observed\" says so", s.Cut)
+		say(w, "sessions that begin before the log does: %d; what they had read before counts only where \"observed\" says so", s.Cut)
 	}
 	if r.BadLines > 0 {
-		say(w, "%d lines are no calls, and are not counted above", r.BadLines)
+		say(w, "lines that are no calls, and not counted above: %d", r.BadLines)
 	}
 }
 
@@ -142,7 +142,7 @@ func printUnknown(w io.Writer, r replay.Report) {
 		return
 	}
 	say(w, "")
-	say(w, "%d calls are refused, because the catalog does not have these actions:", calls)
+	say(w, "calls of actions that the catalog does not have, and so refused: %d", calls)
 	for _, a := range r.Actions {
 		if a.Unknown {
 			say(w, "  %s (%d)", string(a.Action), a.Calls)
