@@ -24,7 +24,8 @@ type Offline struct {
 // NewOffline returns an Offline for the agents that names knows.
 func NewOffline(gateway schemas.Name, p Policy, names Directory) *Offline {
 	control := NewControlState(names)
-	control.active, control.policy = p.Digest(), p
+	control.bundles.Add(1, schemas.Activation{Bundle: p.Digest()}, "")
+	control.policy = p
 	return &Offline{gateway: gateway, names: names, control: control, limits: DefaultLimits()}
 }
 
