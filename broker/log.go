@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/holdpoint/holdpoint/schemas"
@@ -39,6 +40,9 @@ func (l *Log) Append(ctx context.Context, d schemas.Draft, expect schemas.Expect
 	sent, err := l.publish(ctx, d, expect)
 	if err != nil {
 		return schemas.Record{}, translate("writing "+d.Subject, err)
+	}
+	if sent.Duplicate {
+		return schemas.Record{}, fmt.Errorf("writing %s: %w: taken for a duplicate of %s/%d", d.Subject, schemas.ErrInvalid, sent.Stream, sent.Seq)
 	}
 	return schemas.Record{Stream: sent.Stream, Seq: sent.Seq, Subject: d.Subject, Header: d.Header, Body: d.Body}, nil
 }

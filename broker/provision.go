@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -51,12 +50,8 @@ func (p *Provisioner) resolve(ctx context.Context) error {
 	if p.layout.Replicas != 0 {
 		return nil
 	}
-	info, err := p.gate.streamInfoAt(ctx, "$JS.API.STREAM.INFO."+string(schemas.Intents))
-	if err == nil {
-		p.layout.Replicas = info.Config.Replicas
-		return nil
-	}
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+	var err error
+	if p.layout.Replicas, err = p.replicasNow(ctx); err != nil || p.layout.Replicas > 0 {
 		return err
 	}
 	p.layout.Replicas = 3
@@ -69,13 +64,18 @@ func (p *Provisioner) resolve(ctx context.Context) error {
 	return translate("keeping streams three times; a cluster needs three nodes with JetStream", err)
 }
 
-// replicasNow returns how often the streams are kept, or 1 if there are none.
-func (p *Provisioner) replicasNow(ctx context.Context) int {
-	info, err := p.gate.streamInfoAt(ctx, "$JS.API.STREAM.INFO."+string(schemas.Intents))
-	if err != nil {
-		return 1
+// replicasNow returns how often the streams are kept, or 0 if there are none.
+func (p *Provisioner) replicasNow(ctx context.Context) (int, error) {
+	for _, name := range schemas.Streams() {
+		info, err := p.gate.streamInfoAt(ctx, "$JS.API.STREAM.INFO."+string(name))
+		if err == nil {
+			return info.Config.Replicas, nil
+		}
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return 0, err
+		}
 	}
-	return info.Config.Replicas
+	return 0, nil
 }
 
 // notClustered is the server's answer to a replicated stream where there is no
@@ -85,12 +85,21 @@ const notClustered = 10074
 // Plan compares what is there with what must be, and changes nothing. Systems
 // are those whose executors need a consumer.
 func (p *Provisioner) Plan(ctx context.Context, systems []string) ([]Step, error) {
-	if p.layout.Replicas == 0 {
-		p.layout.Replicas = p.replicasNow(ctx)
+	layout := p.layout
+	if layout.Replicas == 0 {
+		now, err := p.replicasNow(ctx)
+		if err != nil {
+			return nil, err
+		}
+		layout.Replicas = max(1, now)
+	}
+	made, err := p.madeOnce(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var steps []Step
-	for _, want := range p.streams() {
-		step, err := p.planStream(ctx, want)
+	for _, want := range layout.streams(p.tenant) {
+		step, err := p.planStream(ctx, want, made)
 		if err != nil {
 			return nil, err
 		}
@@ -108,13 +117,16 @@ func (p *Provisioner) Plan(ctx context.Context, systems []string) ([]Step, error
 
 // Apply makes what is missing, reads every configuration back, and records the
 // streams in CONTROL. It returns what it made, and an ErrInvalid that names
-// every difference it found.
+// every difference it found. If there is one from the start it makes nothing.
 func (p *Provisioner) Apply(ctx context.Context, systems []string) ([]Step, error) {
 	if err := p.resolve(ctx); err != nil {
 		return nil, err
 	}
 	steps, err := p.Plan(ctx, systems)
 	if err != nil {
+		return nil, err
+	}
+	if err := Differences(steps); err != nil {
 		return nil, err
 	}
 	var made []Step
@@ -139,6 +151,11 @@ func (p *Provisioner) verify(ctx context.Context, systems []string) error {
 	if err != nil {
 		return err
 	}
+	for _, s := range steps {
+		if s.Missing {
+			return fmt.Errorf("%w: %s was made, and is not there", schemas.ErrInvalid, s.Thing)
+		}
+	}
 	return Differences(steps)
 }
 
@@ -157,12 +174,14 @@ func Differences(steps []Step) error {
 	return fmt.Errorf("%w: %s", schemas.ErrInvalid, strings.Join(all, "; "))
 }
 
-func (p *Provisioner) streams() []jetstream.StreamConfig {
+// streams returns the configurations of all streams. AUDIT comes last: it copies
+// the others.
+func (l Layout) streams(t Tenant) []jetstream.StreamConfig {
 	var all []jetstream.StreamConfig
 	for _, name := range schemas.Streams() {
-		all = append(all, p.layout.stream(name))
+		all = append(all, l.stream(name))
 	}
-	return append(all, p.layout.bundleStream(), p.layout.audit(p.tenant))
+	return append(all, l.bundleStream(), l.audit(t))
 }
 
 func consumersOf(stream schemas.Stream, systems []string) []jetstream.ConsumerConfig {
@@ -183,7 +202,7 @@ func (p *Provisioner) at(stream string) *Conn {
 	return p.gate
 }
 
-func (p *Provisioner) planStream(ctx context.Context, want jetstream.StreamConfig) (Step, error) {
+func (p *Provisioner) planStream(ctx context.Context, want jetstream.StreamConfig, made history) (Step, error) {
 	conn := p.at(want.Name)
 	step := Step{Thing: "stream " + want.Name, apply: func(ctx context.Context) error {
 		_, err := conn.js.CreateStream(ctx, want)
@@ -194,13 +213,14 @@ func (p *Provisioner) planStream(ctx context.Context, want jetstream.StreamConfi
 	}}
 	info, err := conn.streamInfoAt(ctx, "$JS.API.STREAM.INFO."+want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		step.Missing = true
+		step.Differs = made.gone(want.Name)
+		step.Missing = len(step.Differs) == 0
 		return step, nil
 	}
 	if err != nil {
 		return Step{}, err
 	}
-	step.Differs = differences(want, info.Config)
+	step.Differs = append(differences(want, info.Config), made.another(info)...)
 	return step, nil
 }
 
@@ -278,47 +298,4 @@ func compact(v any) string {
 		return "not readable"
 	}
 	return string(b)
-}
-
-// record writes into CONTROL what every stream is, unless it says so already.
-func (p *Provisioner) record(ctx context.Context) error {
-	log, err := OpenLog(ctx, p.gate, schemas.Control)
-	if err != nil {
-		return err
-	}
-	for _, want := range p.streams() {
-		if want.Name == bundleStore {
-			continue
-		}
-		info, err := p.at(want.Name).streamInfoAt(ctx, "$JS.API.STREAM.INFO."+want.Name)
-		if err != nil {
-			return err
-		}
-		if err := p.recordStream(ctx, log, info); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *Provisioner) recordStream(ctx context.Context, log *Log, info *jetstream.StreamInfo) error {
-	made := schemas.StreamMade{
-		By:            schemas.Name(schemas.RoleProvision),
-		Stream:        schemas.Stream(info.Config.Name),
-		Created:       info.Created.UTC(),
-		Configuration: configurationDigest(info.Config),
-		At:            time.Now().UTC(),
-	}
-	have, err := log.Last(ctx, schemas.Control, made.Subject())
-	if err != nil && !errors.Is(err, schemas.ErrNotFound) {
-		return err
-	}
-	if err == nil {
-		var before schemas.StreamMade
-		if err := schemas.Read(have, &before); err == nil && before.Same(made) {
-			return nil
-		}
-	}
-	_, err = log.Append(ctx, schemas.Write(made, p.source, made.At, ""), schemas.Expect{Filter: made.Subject(), Last: have.Seq})
-	return err
 }

@@ -37,7 +37,8 @@ func (c *Conn) publish(ctx context.Context, d schemas.Draft, expect schemas.Expe
 	defer cancel()
 	m := &nats.Msg{Subject: d.Subject, Header: nats.Header(d.Header), Data: d.Body}
 	if expect.Filter != "" {
-		m.Header = maps.Clone(m.Header)
+		m.Header = make(nats.Header, len(d.Header)+2)
+		maps.Copy(m.Header, nats.Header(d.Header))
 		m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(expect.Last, 10)}
 		m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{expect.Filter}
 	}

@@ -88,13 +88,6 @@ func (a answerer) Claim(context.Context, schemas.Name, schemas.Key, schemas.Ques
 	return a()
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestBroken: when the connection breaks, whoever waits for an answer learns that
 // none will come.
 func TestBroken(t *testing.T) {
