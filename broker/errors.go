@@ -29,6 +29,7 @@ func meaning(err error) error {
 		return schemas.ErrNotFound
 	case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum),
 		errors.Is(err, nats.ErrMaxPayload),
+		errors.Is(err, nats.ErrBadHeaderMsg),
 		errors.Is(err, nats.ErrBadSubject):
 		return schemas.ErrInvalid
 	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrAuthorization):

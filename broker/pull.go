@@ -42,7 +42,7 @@ type pull struct {
 // pull hands the messages of a stage's consumer to take, one after the other,
 // until ctx ends; then it hands on what the broker has sent already, and returns
 // nil. It calls arrived with each as soon as it is here, which may be long before
-// its turn.
+// its turn. It returns an error if the consumer is deleted or the connection closed.
 func (l *Log) pull(ctx context.Context, stream schemas.Stream, ahead int, arrived, take func(*nats.Msg)) error {
 	p := &pull{
 		conn:  l.Conn,
@@ -81,6 +81,9 @@ func (p *pull) run(ctx context.Context, messages <-chan *nats.Msg, take func(*na
 		}
 		select {
 		case m, ok := <-messages:
+			if !ok && ctx.Err() == nil {
+				return nats.ErrConnectionClosed
+			}
 			if !ok {
 				return nil
 			}

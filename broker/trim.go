@@ -41,9 +41,10 @@ func (l *Log) Trim(ctx context.Context, stream schemas.Stream, before time.Time)
 }
 
 // firstSince returns the sequence of the first record that was accepted at or
-// after a moment, or that of the last record if there is none.
+// after a moment, or that of the last record if there is none. It asks the leader:
+// a replica that lags would take its own last record for the stream's.
 func (l *Log) firstSince(ctx context.Context, stream schemas.Stream, at time.Time) (uint64, error) {
-	r, err := l.getDirect(ctx, "$JS.API", stream, getRequest{Since: &at})
+	r, err := l.getFromLeader(ctx, "$JS.API", stream, getRequest{Since: &at})
 	if errors.Is(err, schemas.ErrNotFound) {
 		return l.LastSeq(ctx, stream)
 	}

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -169,3 +170,5 @@ func check(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func isInvalid(err error) bool { return errors.Is(err, schemas.ErrInvalid) }
