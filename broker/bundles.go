@@ -18,7 +18,7 @@ import (
 const (
 	bundleChunk = 128 << 10
 
-	// maxBundle is the largest archive that is read.
+	// maxBundle is the largest archive that is kept.
 	maxBundle = 12 << 20
 )
 
@@ -27,6 +27,9 @@ const (
 // be written again by another one, so whoever reads it must compute the digest.
 func (c *Conn) PutBundle(ctx context.Context, digest schemas.Digest, archive []byte) error {
 	op := "storing bundle " + digest.Short()
+	if err := checkSize(uint64(len(archive))); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
 	object := jetstream.ObjectInfo{
 		ObjectMeta: jetstream.ObjectMeta{Name: string(digest)},
 		Bucket:     "bundles",
@@ -66,8 +69,8 @@ func (l *Log) Bundle(ctx context.Context, digest schemas.Digest) ([]byte, error)
 	if err := json.Unmarshal(meta.Body, &object); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", op, schemas.ErrInvalid, err)
 	}
-	if object.Size > maxBundle {
-		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d", op, schemas.ErrInvalid, object.Size, maxBundle)
+	if err := checkSize(object.Size); err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
 	}
 	archive := make([]byte, 0, object.Size)
 	chunks := l.Tail(bundleStore, "$O.bundles.C."+object.NUID, 1)
@@ -85,6 +88,13 @@ func (l *Log) Bundle(ctx context.Context, digest schemas.Digest) ([]byte, error)
 		return nil, fmt.Errorf("%s: %w: stored with %s, is %s", op, schemas.ErrInvalid, object.Digest, got)
 	}
 	return archive, nil
+}
+
+func checkSize(size uint64) error {
+	if size < 1 || size > maxBundle {
+		return fmt.Errorf("%w: %d bytes, want 1 to %d", schemas.ErrInvalid, size, maxBundle)
+	}
+	return nil
 }
 
 func bundleSubject(digest schemas.Digest) string {

@@ -119,12 +119,12 @@ func (g *gather) answerRuns(ctx context.Context, all []*question) {
 func (g *gather) run(ctx context.Context, all []*question) {
 	first, last := all[0].Seq, all[len(all)-1].Seq
 	found := map[uint64]schemas.Record{}
-	err := g.batch(ctx, getRequest{Seq: first, Batch: int(last - first + 1)}, func(r schemas.Record) {
+	err := g.batch(ctx, getRequest{Seq: first, NextFor: ">", Batch: int(last - first + 1)}, func(r schemas.Record) {
 		found[r.Seq] = r
 	})
 	for _, q := range all {
 		record, ok := found[q.Seq]
-		q.give(record, ok, err)
+		q.give(g.stream, record, ok, err)
 	}
 }
 
@@ -147,7 +147,7 @@ func (g *gather) together(ctx context.Context, all []*question) {
 				last = r
 			}
 		}
-		q.give(last, last.Seq > 0, nil)
+		q.give(g.stream, last, last.Seq > 0, nil)
 	}
 }
 
@@ -165,14 +165,14 @@ func (g *gather) batch(ctx context.Context, r getRequest, take func(schemas.Reco
 }
 
 // give answers q. What was found is right also if the rest could not be read.
-func (q *question) give(r schemas.Record, found bool, err error) {
+func (q *question) give(stream schemas.Stream, r schemas.Record, found bool, err error) {
 	switch {
 	case found:
 		q.record = r
 	case err != nil:
 		q.err = err
 	default:
-		q.err = translate(q.op(r.Stream), errNoRecord)
+		q.err = translate(q.op(stream), errNoRecord)
 	}
 }
 

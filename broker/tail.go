@@ -70,20 +70,41 @@ func (t *Tail) Read(ctx context.Context, apply func(schemas.Record) error) error
 	}
 }
 
-// ReadTo is Read until the record with sequence last was read, wherever replicas
+// ReadTo is Read until everything up to sequence last was read, wherever replicas
 // stand. With last 0 it reads nothing.
 func (t *Tail) ReadTo(ctx context.Context, last uint64, apply func(schemas.Record) error) error {
 	for t.next <= last {
 		if err := t.Read(ctx, apply); err != nil {
 			return err
 		}
-		if t.next <= last {
-			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return err
-			}
+		if t.next > last {
+			return nil
+		}
+		if over, err := t.over(ctx, last); over || err != nil {
+			return err
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// over reports whether nothing up to last is left to read: what was there was
+// trimmed meanwhile. Only a leader that knows of last can say so.
+func (t *Tail) over(ctx context.Context, last uint64) (bool, error) {
+	_, err := t.conn.getFromLeader(ctx, t.api, t.stream, getRequest{Seq: last, NextFor: ">"})
+	if errors.Is(err, schemas.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	left, err := t.conn.getFromLeader(ctx, t.api, t.stream, getRequest{Seq: t.next, NextFor: t.filter})
+	if errors.Is(err, schemas.ErrNotFound) {
+		return true, nil
+	}
+	return left.Seq > last, err
 }
 
 // Follow reads for ever: at once when the broker passes something on, and every
