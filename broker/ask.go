@@ -29,9 +29,12 @@ type Answerer interface {
 }
 
 // Serve answers what is asked on conn, the connection of the answering identity,
-// until ctx ends; then it answers what was asked and returns. It calls listening
-// when the broker knows of it. Several processes share the questions.
+// until ctx ends; then it answers what was asked and returns nil. It calls
+// listening when the broker knows of it. Several processes share the questions.
+// It returns an error if nothing more can be asked there.
 func (c *Conn) Serve(ctx context.Context, a Answerer, listening func()) error {
+	serving, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	var busy sync.WaitGroup
 	places := make(chan struct{}, askWidth)
 	handle := func(m *nats.Msg) {
@@ -41,24 +44,35 @@ func (c *Conn) Serve(ctx context.Context, a Answerer, listening func()) error {
 			c.answer(context.WithoutCancel(ctx), a, m)
 		})
 	}
-	var drained sync.WaitGroup
-	for _, subject := range []string{"ask.*.*", "claims.*.*.*"} {
+	subjects := []string{"ask.*.*", "claims.*.*.*"}
+	over := make(chan struct{}, len(subjects)) // receives when a subscription has handed on its last question
+	begun := 0
+	for _, subject := range subjects {
 		sub, err := c.nc.QueueSubscribe(subject, "answer", handle)
 		if err != nil {
-			return translate("listening on "+subject, err)
+			fail(translate("listening on "+subject, err))
+			break
 		}
-		drained.Add(1)
-		sub.SetClosedHandler(func(string) { drained.Done() })
-		defer context.AfterFunc(ctx, func() { _ = sub.Drain() })()
+		begun++
+		sub.SetClosedHandler(func(string) { over <- struct{}{} })
+		defer context.AfterFunc(serving, func() { _ = sub.Drain() })()
 	}
-	if err := c.flush(ctx); err != nil {
-		return err
+	if serving.Err() == nil {
+		if err := c.flush(ctx); err != nil {
+			fail(err)
+		} else {
+			listening()
+		}
 	}
-	listening()
-	<-ctx.Done()
-	drained.Wait()
+	for range begun {
+		<-over
+	}
+	fail(translate("answering", nats.ErrConnectionClosed))
 	busy.Wait()
-	return nil
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(serving)
 }
 
 // answer answers one message. A question that makes its answer panic is refused.

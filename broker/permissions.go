@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/holdpoint/holdpoint/schemas"
@@ -57,7 +58,7 @@ func (u *User) agent(id schemas.Identity) {
 	if len(patterns) == 0 {
 		patterns = []string{"*"}
 	}
-	for _, p := range append(patterns, string(schemas.Withdraw)) {
+	for _, p := range slices.Concat(patterns, []string{string(schemas.Withdraw)}) {
 		system, operation, _ := strings.Cut(p, ".")
 		if p == "*" {
 			operation = "*"

@@ -141,15 +141,22 @@ func (w *world) log(role schemas.Role) *broker.Log {
 	return l
 }
 
+// stock connects as name with nothing but the client library of NATS.
+func (w *world) stock(name schemas.Name) *nats.Conn {
+	w.t.Helper()
+	key := w.keys[name]
+	public, err := key.PublicKey()
+	check(w.t, err)
+	nc, err := nats.Connect("", nats.InProcessServer(w.ns), nats.Nkey(public, key.Sign), nats.CustomInboxPrefix("_INBOX_"+string(name)))
+	check(w.t, err)
+	w.t.Cleanup(nc.Close)
+	return nc
+}
+
 // root connects as the one who may do anything in an account.
 func (w *world) root(a broker.Account) (*nats.Conn, jetstream.JetStream) {
 	w.t.Helper()
-	key := w.keys[rootOf(a)]
-	public, err := key.PublicKey()
-	check(w.t, err)
-	nc, err := nats.Connect("", nats.InProcessServer(w.ns), nats.Nkey(public, key.Sign))
-	check(w.t, err)
-	w.t.Cleanup(nc.Close)
+	nc := w.stock(rootOf(a))
 	js, err := jetstream.New(nc)
 	check(w.t, err)
 	return nc, js
