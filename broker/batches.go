@@ -44,7 +44,7 @@ func (b *batches) read(ctx context.Context, r getRequest, apply func(schemas.Rec
 		if err != nil {
 			return false, translate(op, why(ctx, err))
 		}
-		if done, pending, err := b.end(m); done {
+		if over, pending, err := b.end(m); over {
 			return pending, err
 		}
 		record, err := directRecord(b.stream, m, appendedInBatch)
@@ -63,7 +63,7 @@ func (b *batches) read(ctx context.Context, r getRequest, apply func(schemas.Rec
 
 // end reports whether m is the status that ends a batch, and whether more records
 // are waiting behind it.
-func (b *batches) end(m *nats.Msg) (done, pending bool, err error) {
+func (b *batches) end(m *nats.Msg) (over, pending bool, err error) {
 	if !whole(m) || len(m.Header["Nats-Subject"]) > 0 || len(m.Data) > 0 {
 		return false, false, nil
 	}
@@ -81,7 +81,14 @@ func (b *batches) end(m *nats.Msg) (done, pending bool, err error) {
 	}
 }
 
+// nextMsg returns the next of the answers, however late, or an error if there is
+// none when the wait is over or ctx ends.
 func nextMsg(ctx context.Context, answers <-chan *nats.Msg, wait time.Duration) (*nats.Msg, error) {
+	select {
+	case m := <-answers:
+		return m, nil
+	default:
+	}
 	patience := time.NewTimer(wait)
 	defer patience.Stop()
 	select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,8 +16,14 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// answerWait is how long the broker has to answer one request.
-const answerWait = 5 * time.Second
+const (
+	// answerWait is how long the broker has to answer one request.
+	answerWait = 5 * time.Second
+
+	// A connection that was lost is tried again at once, then less often.
+	firstReconnect = 100 * time.Millisecond
+	lastReconnect  = time.Second
+)
 
 // Server is where the broker is, and how to trust it.
 type Server struct {
@@ -67,7 +74,9 @@ func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair) []n
 		nats.Nkey(public, key.Sign),
 		nats.CustomInboxPrefix(inbox(name)),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(200 * time.Millisecond),
+		nats.CustomReconnectDelay(reconnectAfter),
+		// A gate that starts again refuses everyone until it has read who exists.
+		nats.IgnoreAuthErrorAbort(),
 		nats.Timeout(answerWait),
 	}
 	if s.TLS != nil {
@@ -77,6 +86,13 @@ func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair) []n
 		options = append(options, nats.InProcessServer(s.InProcess))
 	}
 	return options
+}
+
+// reconnectAfter is how long it waits to connect again, after so many attempts:
+// soon at first, for a broker that only restarts.
+func reconnectAfter(attempts int) time.Duration {
+	wait := min(lastReconnect, firstReconnect<<min(attempts-1, 10))
+	return wait + rand.N(wait/2)
 }
 
 // handlers say what happens to the connection.

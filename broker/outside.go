@@ -125,16 +125,24 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 		if err != nil {
 			return translate(op, why(ctx, err))
 		}
-		if m.Header.Get("Status") != "" && len(m.Data) == 0 {
+		if m.Reply == "" {
 			return pullStatus(op, m)
 		}
-		s, err := schemas.ParseSubject(m.Subject)
-		if err != nil {
-			return fmt.Errorf("%s: %w", op, err)
-		}
-		take(Delivery{Key: schemas.Key{Agent: s.Agent, ID: s.Intent}, msg: m})
+		c.deliver(m, take)
 	}
 	return nil
+}
+
+// deliver hands on a release. What stands on no subject of a release is nothing
+// that anybody could claim.
+func (c *Conn) deliver(m *nats.Msg, take func(Delivery)) {
+	s, err := schemas.ParseSubject(m.Subject)
+	if err != nil {
+		c.log.Warn().Err(err).Msg("passing over a release that cannot be claimed")
+		_ = m.Ack()
+		return
+	}
+	take(Delivery{Key: schemas.Key{Agent: s.Agent, ID: s.Intent}, msg: m})
 }
 
 func (c *Conn) pullRequest(subject, inbox string, limit int, wait time.Duration) error {

@@ -25,6 +25,7 @@ const tenant broker.Tenant = "test"
 type world struct {
 	t    testing.TB
 	ns   *server.Server
+	url  string // empty if the server is reached in process
 	keys map[schemas.Name]nkeys.KeyPair
 }
 
@@ -120,7 +121,12 @@ func (w *world) provisioner() *broker.Provisioner {
 	return broker.NewProvisioner(w.conn("provision"), w.conn("provision-audit"), tenant, broker.Layout{Replicas: 1})
 }
 
-func (w *world) at() broker.Server { return broker.Server{InProcess: w.ns} }
+func (w *world) at() broker.Server {
+	if w.url != "" {
+		return broker.Server{URL: w.url}
+	}
+	return broker.Server{InProcess: w.ns}
+}
 
 // conn connects as name.
 func (w *world) conn(name schemas.Name) *broker.Conn {

@@ -1,0 +1,118 @@
+package broker_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+
+	"github.com/holdpoint/holdpoint/broker"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// restarting is a world whose server can be stopped and started again, with what
+// it kept, at the same address.
+type restarting struct {
+	*world
+	users []broker.User
+	dir   string
+	port  int
+}
+
+func newRestarting(t *testing.T) *restarting {
+	t.Helper()
+	w := &restarting{world: &world{t: t, keys: map[schemas.Name]nkeys.KeyPair{}}, dir: t.TempDir(), port: server.RANDOM_PORT}
+	w.users = w.world.users()
+	w.start()
+	_, err := w.provisioner().Apply(w.ctx(), []string{"shop"})
+	check(t, err)
+	return w
+}
+
+func (w *restarting) start() {
+	w.t.Helper()
+	w.ns = startServer(w.t, w.users, func(o *server.Options) { o.Host, o.Port, o.StoreDir = "127.0.0.1", w.port, w.dir })
+	w.port = w.ns.Addr().(*net.TCPAddr).Port
+	w.url = w.ns.ClientURL()
+}
+
+func (w *restarting) stop() {
+	w.ns.Shutdown()
+	w.ns.WaitForShutdown()
+}
+
+// TestEverythingGoesOnAfterARestart: whoever works, answers, follows, listens or
+// pulls goes on when the broker comes back, without being told.
+func TestEverythingGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := newRestarting(t)
+	handled, followed, heard := make(chan uint64, 100), make(chan uint64, 100), make(chan string, 100)
+	w.work(1, handlerFunc(func(_ context.Context, r schemas.Record) error {
+		handled <- r.Seq
+		return nil
+	}))
+	w.serve(w.conn("answer"), echo)
+	bot, run, bell := w.conn("bot"), w.conn("run"), broker.Bell{Conn: w.conn("execute")}
+	check(t, bot.Listen(w.ctx(), "notices.bot.*.*", func(s string) { heard <- s }))
+	tail := w.log(schemas.RoleObserve).Tail(schemas.Exposed, "", 1)
+	check(t, tail.Wake(w.ctx()))
+	ctx, cancel := context.WithCancel(w.ctx())
+	var following sync.WaitGroup
+	following.Go(func() {
+		_ = tail.Follow(ctx, 100*time.Millisecond, func(r schemas.Record) error {
+			followed <- r.Seq
+			return nil
+		})
+	})
+	defer following.Wait()
+	defer cancel()
+	k := newKey("bot")
+	for round := range uint64(3) {
+		if round > 0 {
+			w.stop()
+			w.start()
+		}
+		w.again(func(ctx context.Context) error {
+			_, err := bot.Ask(ctx, "bot", schemas.AskStatus, schemas.Question{})
+			return err
+		})
+		last := w.propose("{}")
+		for seq := uint64(0); seq < last; seq = <-handled {
+		}
+		last = w.store(draft(anExposure, "")).Seq
+		for seq := uint64(0); seq < last; seq = <-followed {
+		}
+		w.again(func(context.Context) error {
+			bell.Intent(k, schemas.Parked)
+			select {
+			case <-heard:
+				return nil
+			case <-time.After(time.Millisecond):
+				return schemas.ErrUnavailable
+			}
+		})
+		k := newKey("bot")
+		w.settle("released", k, "shop.refund")
+		w.again(func(ctx context.Context) error {
+			err := schemas.ErrUnavailable
+			_ = run.Pull(ctx, "shop", 1, soon, func(d broker.Delivery) {
+				if d.Key == k {
+					err = nil
+				}
+				_ = d.Done()
+			})
+			return err
+		})
+	}
+}
+
+// again tries until it works.
+func (w *world) again(try func(context.Context) error) {
+	w.t.Helper()
+	for ctx := w.ctx(); try(ctx) != nil; check(w.t, ctx.Err()) {
+	}
+}
