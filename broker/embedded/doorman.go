@@ -79,7 +79,8 @@ func signed(key, sig string, nonce []byte) bool {
 	return err == nil && public.Verify(nonce, signature) == nil
 }
 
-// review cuts off every connection whose key the directory no longer knows.
+// review cuts off every connection whose key the directory no longer knows. One
+// that has not said who it is, is passed over: Check will ask the directory.
 func (d *doorman) review() {
 	connections, err := d.server.Connz(&server.ConnzOptions{Username: true, Limit: math.MaxInt32})
 	if err != nil {
@@ -87,6 +88,9 @@ func (d *doorman) review() {
 		return
 	}
 	for _, c := range connections.Conns {
+		if c.AuthorizedUser == "" {
+			continue
+		}
 		if _, err := d.directory.ByKey(c.AuthorizedUser); err == nil {
 			continue
 		}
@@ -95,14 +99,3 @@ func (d *doorman) review() {
 		}
 	}
 }
-
-// logger passes the server's words on. What it says when all is well is noise
-// to us.
-type logger struct{ log zerolog.Logger }
-
-func (l logger) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
-func (l logger) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v...) }
-func (l logger) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
-func (l logger) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
-func (l logger) Debugf(string, ...any)           {}
-func (l logger) Tracef(string, ...any)           {}

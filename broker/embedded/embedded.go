@@ -21,9 +21,14 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// readyWait is how long the server may take to start. Recovering large streams
-// after a crash takes most of it.
-const readyWait = 2 * time.Minute
+const (
+	// readyWait is how long the server may take to start. Recovering large streams
+	// after a crash takes most of it.
+	readyWait = 2 * time.Minute
+
+	// readyLook is how often it is asked whether it has given up meanwhile.
+	readyLook = 100 * time.Millisecond
+)
 
 // Config says how to run the server.
 type Config struct {
@@ -84,24 +89,27 @@ func start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
 	doors.server = ns
-	ns.SetLoggerV2(logger{cfg.Log}, false, false, false)
+	words := newLogger(cfg.Log)
+	ns.SetLoggerV2(words, false, false, false)
 	ns.Start()
-	if err := open(ns, cfg.Tenant); err != nil {
+	err = words.ready(ns)
+	if err == nil {
+		err = openAudit(ns, cfg.Tenant)
+	}
+	if err != nil {
 		ns.Shutdown()
+		ns.WaitForShutdown()
 		return nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}
 	return &Server{ns: ns, dir: cfg.Dir, port: cfg.Port, doors: doors}, nil
 }
 
-// open waits until the server is up, and opens AUDIT. By then every stream of
-// GATE is back. The server restores accounts in any order, and AUDIT asks for
-// what it has not copied a moment after it is restored: a stream that is not
-// there yet, or does not hear the question, it would ask again only after 12 to
-// 40 seconds, in which nothing may be released.
-func open(ns *server.Server, t broker.Tenant) error {
-	if !ns.ReadyForConnections(readyWait) {
-		return fmt.Errorf("not ready within %s", readyWait)
-	}
+// openAudit opens AUDIT, on a server that is up. By then every stream of GATE is
+// back. The server restores accounts in any order, and AUDIT asks for what it has
+// not copied a moment after it is restored: a stream that is not there yet, or does
+// not hear the question, it would ask again only after 12 to 40 seconds, in which
+// nothing may be released.
+func openAudit(ns *server.Server, t broker.Tenant) error {
 	audit, err := ns.LookupAccount(t.Account(broker.AuditLog))
 	if err != nil {
 		return err
@@ -157,8 +165,7 @@ func (s *Server) URL() string {
 func (s *Server) Free() uint64 { return free(s.dir) }
 
 // Review looks again at everyone who is connected, and cuts off those who may no
-// longer be. A connection that is just being made may be missed, so call it again
-// a little later.
+// longer be. Call it when the directory has forgotten somebody.
 func (s *Server) Review() { s.doors.review() }
 
 // Stop ends the server and releases the directory. It returns when everything is

@@ -1,171 +1,188 @@
 package embedded_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
-	"github.com/rs/zerolog"
 
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/broker/embedded"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-const tenant broker.Tenant = "test"
+var intent = schemas.Draft{Subject: "intents.bot.shop.refund", Body: []byte("{}")}
 
-// people is a directory. It vouches for nobody from outside until it is ready.
-type people struct {
-	keys  map[schemas.Role]nkeys.KeyPair
-	ready atomic.Bool
-}
-
-func newPeople(t *testing.T) *people {
-	t.Helper()
-	p := &people{keys: map[schemas.Role]nkeys.KeyPair{}}
-	for _, role := range append(schemas.GatewayRoles(), schemas.RoleAgent) {
-		key, err := nkeys.CreateUser()
-		check(t, err)
-		p.keys[role] = key
+// TestDataDirectoryIsLocked: a second server on the same directory does not start,
+// and says which one it is; when the first has stopped it does, with everything
+// that was kept.
+func TestDataDirectoryIsLocked(t *testing.T) {
+	t.Parallel()
+	d := population(t)
+	cfg := config(t, d)
+	cfg.Dir = filepath.Join(cfg.Dir, "made", "on the way")
+	first := start(t, cfg)
+	provision(t, first, d)
+	sent, err := mustConnect(t, first.Connection(), d, "bot").Send(t.Context(), intent)
+	check(t, err)
+	if _, err := embedded.Start(cfg); err == nil || !strings.Contains(err.Error(), cfg.Dir) || !strings.Contains(err.Error(), "another process uses it") {
+		t.Errorf("a second server: %v, want an error that names %s", err, cfg.Dir)
 	}
-	return p
+	if _, err := mustConnect(t, first.Connection(), d, "bot").Send(t.Context(), intent); err != nil {
+		t.Errorf("the first server, after the second tried: %v", err)
+	}
+	check(t, first.Stop(t.Context()))
+	second := start(t, cfg)
+	again, err := mustConnect(t, second.Connection(), d, "bot").Send(t.Context(), intent)
+	if err != nil || again.Seq != sent.Seq+2 {
+		t.Errorf("after a restart: %+v, %v, want what was kept", again, err)
+	}
+	if info, err := os.Stat(cfg.Dir); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory: %v, %v, want it closed to others", info, err)
+	}
 }
 
-func (p *people) ByKey(key string) (schemas.Identity, error) {
-	for role, k := range p.keys {
-		if public, err := k.PublicKey(); err == nil && public == key && (role != schemas.RoleAgent || p.ready.Load()) {
-			return schemas.Identity{Name: schemas.Name(role), Role: role, Key: key}, nil
+// TestDirectoryThatCannotBeUsed: the error names it.
+func TestDirectoryThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, population(t))
+	file := filepath.Join(cfg.Dir, "file")
+	check(t, os.WriteFile(file, nil, 0o600))
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		cfg.Dir = dir
+		if _, err := embedded.Start(cfg); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("in %s: %v, want an error that names it", dir, err)
 		}
 	}
-	return schemas.Identity{}, schemas.ErrDenied
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func start(t *testing.T, cfg embedded.Config) *embedded.Server {
-	t.Helper()
-	cfg.Tenant = tenant
-	s, err := embedded.Start(cfg)
-	check(t, err)
-	return s
-}
-
-// TestAuditOpensLast: at every start, each stream of GATE is back before AUDIT
-// asks for what it has not copied.
-func TestAuditOpensLast(t *testing.T) {
+// TestLoopbackOnly: the server listens where only this machine can reach it, or
+// nowhere.
+func TestLoopbackOnly(t *testing.T) {
 	t.Parallel()
-	all := newPeople(t)
-	cfg := embedded.Config{Dir: t.TempDir(), Directory: all}
+	d := population(t)
+	if s := start(t, config(t, d)); s.URL() != "" {
+		t.Errorf("it was to be reached in process only, and listens at %s", s.URL())
+	}
+	cfg := config(t, d)
+	cfg.Port = -1
 	s := start(t, cfg)
-	var conns []*broker.Conn
-	for _, role := range []schemas.Role{schemas.RoleProvision, schemas.RoleProvisionAudit} {
-		c, err := broker.Connect(s.Connection(), schemas.Name(role), all.keys[role], zerolog.Nop())
-		check(t, err)
-		conns = append(conns, c)
-	}
-	_, err := broker.NewProvisioner(conns[0], conns[1], tenant, broker.Layout{Replicas: 1}).Apply(t.Context(), nil)
+	u, err := url.Parse(s.URL())
 	check(t, err)
-	for _, c := range conns {
-		c.Close()
+	if u.Hostname() != "127.0.0.1" || u.Port() == "" {
+		t.Fatalf("it listens at %s", s.URL())
 	}
-	check(t, s.Stop(context.Background()))
-	for range 8 { // the server has no order of its own
-		var said bytes.Buffer
-		cfg.Log = zerolog.New(&said)
-		check(t, start(t, cfg).Stop(context.Background()))
-		restored := strings.Split(said.String(), "Restored ")[1:]
-		if len(restored) != len(schemas.Streams())+2 || !strings.Contains(restored[len(restored)-1], "'TEST-AUDIT > AUDIT'") {
-			t.Fatalf("restored %q, want every stream, AUDIT last", restored)
+	if c := mustConnect(t, broker.Server{URL: s.URL()}, d, "bot"); !c.Connected() {
+		t.Error("not connected")
+	}
+	addresses, err := net.InterfaceAddrs()
+	check(t, err)
+	for _, a := range addresses {
+		ip, _, err := net.ParseCIDR(a.String())
+		if err != nil || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+			continue
+		}
+		if c, err := net.Dial("tcp", net.JoinHostPort(ip.String(), u.Port())); err == nil {
+			_ = c.Close()
+			t.Errorf("it can be reached at %s", ip)
 		}
 	}
 }
 
-// TestListen: nobody from outside is heard before Listen, so that nobody is
-// refused because the gate does not know them yet. A NATS client that is refused
-// twice gives up.
-func TestListen(t *testing.T) {
+// TestAddressInUse: a server that cannot listen says so, and does not wait; the
+// directory is free again, and the address too once its holder has stopped.
+func TestAddressInUse(t *testing.T) {
 	t.Parallel()
-	all := newPeople(t)
-	cfg := embedded.Config{Dir: t.TempDir(), Directory: all, Port: freePort(t)}
-	s := start(t, cfg)
-	all.ready.Store(true)
-	check(t, s.Listen())
-
-	tries, back, closed := make(chan struct{}, 100), make(chan struct{}, 1), make(chan struct{})
-	bot := all.keys[schemas.RoleAgent]
-	public, err := bot.PublicKey()
-	check(t, err)
-	nc, err := nats.Connect(s.URL(), nats.Nkey(public, bot.Sign),
-		nats.MaxReconnects(-1), nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.ReconnectErrHandler(func(*nats.Conn, error) {
-			select {
-			case tries <- struct{}{}:
-			default:
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { back <- struct{}{} }),
-		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
-	check(t, err)
-	defer nc.Close()
-	all.ready.Store(false)
-	check(t, s.Stop(context.Background()))
-
-	s = start(t, cfg)
-	defer func() { check(t, s.Stop(context.Background())) }()
-	for range cap(tries) { // of before the start
-		select {
-		case <-tries:
-		default:
-		}
-	}
-	for range 5 {
-		select {
-		case <-tries:
-		case <-closed:
-			t.Fatalf("a client that came back during the start gave up: %v", nc.LastError())
-		}
-	}
-	all.ready.Store(true)
-	check(t, s.Listen())
-	select {
-	case <-back:
-	case <-closed:
-		t.Fatalf("a client that came back during the start gave up: %v", nc.LastError())
-	}
-}
-
-// TestListenTaken: a port that somebody else listens on is an error at once.
-func TestListenTaken(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer func() { _ = taken.Close() }()
-	port := taken.Addr().(*net.TCPAddr).Port
-	s := start(t, embedded.Config{Dir: t.TempDir(), Directory: newPeople(t), Port: port})
-	defer func() { check(t, s.Stop(context.Background())) }()
-	err = s.Listen()
-	if !errors.Is(err, schemas.ErrUnavailable) || !strings.Contains(err.Error(), fmt.Sprint(port)) {
-		t.Errorf("listening on a port that is taken: %v, want an ErrUnavailable that names it", err)
-	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
+	d := population(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	cfg := config(t, d)
+	cfg.Port = l.Addr().(*net.TCPAddr).Port
+	refused, err := embedded.Start(cfg)
+	check(t, err)
+	if err := refused.Listen(); !errors.Is(err, schemas.ErrUnavailable) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("on an address in use: %v", err)
+	}
+	check(t, refused.Stop(t.Context()))
+	check(t, l.Close())
+	for range 2 {
+		s := start(t, cfg)
+		mustConnect(t, broker.Server{URL: s.URL()}, d, "bot")
+		check(t, s.Stop(t.Context()))
+	}
+}
+
+// TestStreamsThatCannotBeRead: a server whose store cannot be used does not start
+// without it.
+func TestStreamsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, population(t))
+	check(t, os.WriteFile(filepath.Join(cfg.Dir, "streams"), []byte("not a directory"), 0o600))
+	if _, err := embedded.Start(cfg); err == nil || !strings.Contains(err.Error(), "starting the embedded broker") {
+		t.Errorf("with a store that is none: %v", err)
+	}
+	check(t, os.Remove(filepath.Join(cfg.Dir, "streams")))
+	start(t, cfg)
+}
+
+// TestStopIsBounded: stopping does not outlast its context, and says so.
+func TestStopIsBounded(t *testing.T) {
+	t.Parallel()
+	s := start(t, config(t, population(t)))
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Stop(over); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("stopping in no time: %v", err)
+	}
+}
+
+// TestOnlyKeysGetIn: who has no key that the directory knows, or cannot sign with
+// it, is not let in, whatever else it shows.
+func TestOnlyKeysGetIn(t *testing.T) {
+	t.Parallel()
+	d := population(t)
+	cfg := config(t, d)
+	cfg.Port = -1
+	s := start(t, cfg)
+	stranger, err := nkeys.CreateUser()
+	check(t, err)
+	strange, err := stranger.PublicKey()
+	check(t, err)
+	account, err := nkeys.CreateAccount()
+	check(t, err)
+	accounts, err := account.PublicKey()
+	check(t, err)
+	bot := d.public(t, "bot")
+	for what, option := range map[string]nats.Option{
+		"nothing":                     nats.Name("x"),
+		"a password":                  nats.UserInfo("bot", "bot"),
+		"a token":                     nats.Token(bot),
+		"its name as user":            nats.UserInfo("provision", ""),
+		"an unknown key":              nats.Nkey(strange, stranger.Sign),
+		"the key of an account":       nats.Nkey(accounts, account.Sign),
+		"a known key, another's sign": nats.Nkey(bot, stranger.Sign),
+		"a known key, no signature":   nats.Nkey(bot, func([]byte) ([]byte, error) { return nil, nil }),
+		"a known key, old signature": nats.Nkey(bot, func([]byte) ([]byte, error) {
+			return d.keys["bot"].Sign([]byte("an old nonce"))
+		}),
+		"a JWT": nats.UserJWT(func() (string, error) { return "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.e30.x", nil }, d.keys["bot"].Sign),
+	} {
+		if nc, err := nats.Connect(s.URL(), option); err == nil {
+			nc.Close()
+			t.Errorf("with %s: connected", what)
+		} else if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("with %s: %v, want ErrAuthorization", what, err)
+		}
+	}
+	if _, err := connect(t, s.Connection(), d, "bot"); err != nil {
+		t.Errorf("with a key and its signature: %v", err)
+	}
 }

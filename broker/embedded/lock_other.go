@@ -12,7 +12,7 @@ import (
 // is open.
 func lockDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the data directory: %w", err)
+		return nil, fmt.Errorf("making the data directory %s: %w", dir, err)
 	}
 	name := filepath.Join(dir, "lock")
 	_ = os.Remove(name)
