@@ -113,6 +113,12 @@ func TestEverythingGoesOnAfterARestart(t *testing.T) {
 // again tries until it works.
 func (w *world) again(try func(context.Context) error) {
 	w.t.Helper()
-	for ctx := w.ctx(); try(ctx) != nil; check(w.t, ctx.Err()) {
+	ctx := w.ctx()
+	for try(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			w.t.Fatal(ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
