@@ -1,11 +1,15 @@
 package identity
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -47,19 +51,48 @@ func (k KeyFile) Public() (string, error) {
 	return public, nil
 }
 
-// Write creates the file, readable by its owner alone. It never overwrites one:
-// a key that is lost cannot be made again.
+// Write creates the file, readable by its owner alone, with all of the key in it
+// or not at all. It never overwrites one: a key that is lost cannot be made again.
 func (k KeyFile) Write(path string) error {
 	text, err := k.text()
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := writeNew(path, text); err != nil {
 		return fmt.Errorf("writing the key of %s: %w", k.Name, err)
 	}
+	return nil
+}
+
+// writeNew writes under another name, and gives the file its own when all of it is
+// on disk.
+func writeNew(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return take(path, f.Name())
+}
+
+// take gives a file its name where there are no links, as on a memory stick. A
+// crash in its middle leaves a file that is empty.
+func take(path, from string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(from, path)
 }
 
 func (k KeyFile) text() ([]byte, error) {
@@ -85,65 +118,108 @@ func (k KeyFile) text() ([]byte, error) {
 		line("server", []string{k.Server})
 	}
 	fmt.Fprintf(&b, "%s\n", seed)
+	if _, err := parseKeyFile(b.Bytes()); err != nil {
+		return nil, fmt.Errorf("key of %s could not be read again: %w", k.Name, err)
+	}
 	return b.Bytes(), nil
 }
 
-// ReadKeyFile reads what Write wrote. An ErrInvalid names the line.
+// ReadKeyFile reads what Write wrote. It returns an ErrInvalid that names the line,
+// and an ErrDenied if everybody on this machine may read or change the file: it is
+// no secret then, and whoever it was must be given another key.
 func ReadKeyFile(path string) (KeyFile, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return KeyFile{}, fmt.Errorf("reading a key: %w", err)
-	}
-	k, err := parseKeyFile(text)
+	k, err := readKeyFile(path)
 	if err != nil {
 		return KeyFile{}, fmt.Errorf("reading key %s: %w", path, err)
 	}
 	return k, nil
 }
 
+func readKeyFile(path string) (KeyFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return KeyFile{}, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return KeyFile{}, err
+	}
+	if others := info.Mode().Perm() & 0o007; others != 0 && runtime.GOOS != "windows" {
+		return KeyFile{}, fmt.Errorf("%w: its mode is %#o, and lets everybody in; a key is for its owner (0600)", schemas.ErrDenied, info.Mode().Perm())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return KeyFile{}, err
+	}
+	return parseKeyFile(text)
+}
+
+// maxKeyFile is more than any key file is long.
+const maxKeyFile = 64 << 10
+
 func parseKeyFile(text []byte) (KeyFile, error) {
 	var k KeyFile
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	var public string
+	for n, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
 		comment, isComment := strings.CutPrefix(line, "#")
 		var err error
 		switch {
 		case line == "":
 		case isComment:
-			err = k.field(strings.TrimSpace(comment))
+			name, value, _ := strings.Cut(strings.TrimSpace(comment), ": ")
+			if name == "public" {
+				public = value
+			}
+			err = k.field(name, value)
 		case k.Key != nil:
 			err = fmt.Errorf("%w: a second key", schemas.ErrInvalid)
 		default:
-			if k.Key, err = nkeys.FromSeed([]byte(line)); err != nil {
-				err = fmt.Errorf("%w: not an nkey seed", schemas.ErrInvalid)
-			}
+			k.Key, err = userKey(line)
 		}
 		if err != nil {
-			return KeyFile{}, fmt.Errorf("line %d: %w", n, err)
+			return KeyFile{}, fmt.Errorf("line %d: %w", n+1, err)
 		}
 	}
 	if k.Key == nil || k.Name == "" || k.Role == "" {
 		return KeyFile{}, fmt.Errorf("%w: want lines \"# name: …\" and \"# role: …\" and an nkey seed", schemas.ErrInvalid)
 	}
+	if have, err := k.Public(); err != nil || public != "" && public != have {
+		return KeyFile{}, fmt.Errorf("%w: its seed is not that of the public key in it", schemas.ErrInvalid)
+	}
 	return k, nil
 }
 
+// userKey reads the seed of a user.
+func userKey(seed string) (nkeys.KeyPair, error) {
+	key, err := nkeys.FromSeed([]byte(seed))
+	if err != nil || !strings.HasPrefix(seed, "SU") {
+		return nil, fmt.Errorf("%w: not the nkey seed of a user", schemas.ErrInvalid)
+	}
+	return key, nil
+}
+
 // field takes in one "name: value". Others are comments.
-func (k *KeyFile) field(comment string) (err error) {
-	name, value, _ := strings.Cut(comment, ": ")
+func (k *KeyFile) field(name, value string) (err error) {
 	switch name {
 	case "name":
 		k.Name, err = schemas.ParseName(value)
 	case "role":
-		k.Role = schemas.Role(value)
+		if k.Role = schemas.Role(value); !slices.Contains(append(schemas.OutsideRoles(), schemas.GatewayRoles()...), k.Role) {
+			err = fmt.Errorf("%w: role %q", schemas.ErrInvalid, value)
+		}
 	case "server":
 		k.Server = value
 	case "systems":
 		k.Systems = strings.Split(value, ",")
 	case "queues":
-		for _, q := range strings.Split(value, ",") {
-			k.Queues = append(k.Queues, schemas.Name(q))
+		for _, text := range strings.Split(value, ",") {
+			q, err := schemas.ParseName(text)
+			if err != nil {
+				return err
+			}
+			k.Queues = append(k.Queues, q)
 		}
 	}
 	return err

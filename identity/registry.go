@@ -16,6 +16,7 @@ type Registry struct {
 	byName  map[schemas.Name]schemas.Identity
 	byKey   map[string]schemas.Name
 	removed map[schemas.Name]schemas.Identity
+	founded map[schemas.Role]bool // roles that somebody was ever registered in
 	ready   bool
 }
 
@@ -26,6 +27,7 @@ func NewRegistry(gateway map[schemas.Role]string) *Registry {
 		byName:  map[schemas.Name]schemas.Identity{},
 		byKey:   map[string]schemas.Name{},
 		removed: map[schemas.Name]schemas.Identity{},
+		founded: map[schemas.Role]bool{},
 	}
 	for _, role := range schemas.GatewayRoles() {
 		name := schemas.Name(role)
@@ -61,11 +63,11 @@ func (r *Registry) Apply(record schemas.Record) error {
 	return r.add(id)
 }
 
-// add takes id in. The first identity-admin is provision's to register, the
-// others are not.
+// add takes id in. The first admin of each kind is provision's to register, the
+// others are not: it is a program, and could be made to register anybody.
 func (r *Registry) add(id schemas.Identity) error {
 	admin := id.Role == schemas.RolePolicyAdmin || id.Role == schemas.RoleIdentityAdmin
-	if id.By == schemas.Name(schemas.RoleProvision) && !admin {
+	if id.By == schemas.Name(schemas.RoleProvision) && (!admin || r.founded[id.Role]) {
 		return fmt.Errorf("%w: provision may not register %s as %s", schemas.ErrInvalid, id.Name, id.Role)
 	}
 	if err := Check(id); err != nil {
@@ -77,7 +79,7 @@ func (r *Registry) add(id schemas.Identity) error {
 	if holder, taken := r.byKey[id.Key]; taken {
 		return fmt.Errorf("%w: the key of %s is the key of %s", schemas.ErrInvalid, id.Name, holder)
 	}
-	r.byName[id.Name], r.byKey[id.Key] = id, id.Name
+	r.byName[id.Name], r.byKey[id.Key], r.founded[id.Role] = id, id.Name, true
 	return nil
 }
 
