@@ -275,3 +275,23 @@ func TestAnotherStreamIsFound(t *testing.T) {
 		t.Errorf("observe looks at SETTLED: %v, want ErrDenied", err)
 	}
 }
+
+// TestLimitThatWasRaisedOnPurpose: an operator of the server raises AUDIT's limit,
+// and provision is told the new one: it records how the stream is kept now, and
+// stages that read it find nothing wrong.
+func TestLimitThatWasRaisedOnPurpose(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	raised := w.configOf(schemas.Audit)
+	raised.MaxBytes = 1 << 30
+	w.update(raised)
+	told := broker.NewProvisioner(w.conn("provision"), w.conn("provision-audit"), tenant, broker.Layout{Replicas: 1, AuditMaxBytes: 1 << 30})
+	_, err := told.Apply(w.ctx(), []string{"shop"})
+	check(t, err)
+	log := w.log(schemas.RoleExecute)
+	r, err := log.Last(w.ctx(), schemas.Control, "control.provision.stream.audit")
+	check(t, err)
+	var made schemas.StreamMade
+	check(t, schemas.Read(r, &made))
+	check(t, log.CheckStream(w.ctx(), made))
+}

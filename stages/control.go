@@ -120,7 +120,9 @@ func (c *ControlState) stream(r schemas.Record) error {
 	if err := schemas.Read(r, &made); err != nil {
 		return err
 	}
-	if before, known := c.streams[made.Stream]; known && !before.Same(made) {
+	// Provision says so again when a limit was changed on purpose. Another stream in
+	// its place is another matter.
+	if before, known := c.streams[made.Stream]; known && !before.Created.Equal(made.Created) {
 		return fmt.Errorf("%w: stream %s was made again", schemas.ErrInvalid, made.Stream)
 	}
 	c.streams[made.Stream] = made
