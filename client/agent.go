@@ -34,7 +34,8 @@ type Proposal struct {
 	// word for what belongs together.
 	Reason, Goal, Session string
 
-	// ExpiresIn is how long the intent may wait; 0 means 72 hours.
+	// ExpiresIn is how long the intent may wait, in whole seconds; a part of one
+	// counts as one. 0 means 72 hours.
 	ExpiresIn time.Duration
 
 	// ID makes the same proposal the same intent, however often it is submitted.
@@ -106,6 +107,9 @@ func (a Agent) draft(p Proposal, ticket *Ticket) (schemas.Draft, error) {
 	if _, err := schemas.ParseAction(string(p.Action)); err != nil {
 		return schemas.Draft{}, err
 	}
+	if p.ExpiresIn < 0 {
+		return schemas.Draft{}, fmt.Errorf("%w: expires in %s", schemas.ErrInvalid, p.ExpiresIn)
+	}
 	params, err := schemas.Marshal(p.Params)
 	if err != nil {
 		return schemas.Draft{}, fmt.Errorf("%w: params: %w", schemas.ErrInvalid, err)
@@ -115,7 +119,7 @@ func (a Agent) draft(p Proposal, ticket *Ticket) (schemas.Draft, error) {
 		Reason:    p.Reason,
 		Goal:      p.Goal,
 		Session:   p.Session,
-		ExpiresIn: schemas.Seconds(p.ExpiresIn / time.Second),
+		ExpiresIn: schemas.Seconds((p.ExpiresIn + time.Second - 1) / time.Second),
 	}
 	d, err := schemas.Propose(ticket.Key, p.Action, body, time.Now())
 	if err != nil {
@@ -263,13 +267,7 @@ func (a Agent) watch(ctx context.Context, k schemas.Key, look func() (bool, erro
 	rung := make(chan struct{}, 1)
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
-	err := a.broker.Listen(listening, "notices."+string(k.Agent)+"."+string(k.ID)+".*", func(string) {
-		select {
-		case rung <- struct{}{}:
-		default:
-		}
-	})
-	if err != nil && !errors.Is(err, schemas.ErrUnavailable) {
+	if err := a.listen(listening, "notices."+string(k.Agent)+"."+string(k.ID)+".*", rung); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(lookEvery)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -44,6 +45,9 @@ type Conn struct {
 func Dial(cfg Config) (*Conn, error) {
 	if cfg.Server == "" {
 		cfg.Server = cfg.Key.Server
+	}
+	if cfg.Key.Key == nil {
+		return nil, fmt.Errorf("connecting as %s: %w: no key given", cfg.Key.Name, schemas.ErrInvalid)
 	}
 	if cfg.Server == "" && cfg.InProcess == nil {
 		return nil, fmt.Errorf("connecting as %s: %w: no server given, in the key file or beside it", cfg.Key.Name, schemas.ErrInvalid)
@@ -130,6 +134,21 @@ func (c *Conn) Bundle(ctx context.Context, digest schemas.Digest) ([]byte, error
 // may publish to, and returns when the broker keeps it.
 func (c *Conn) Publish(ctx context.Context, d schemas.Draft) error {
 	_, err := c.broker.Send(ctx, d)
+	return err
+}
+
+// listen lets messages on subject ring, until ctx ends. That the broker does not
+// know of it yet is no trouble: who waits for them looks every second, too.
+func (c *Conn) listen(ctx context.Context, subject string, rung chan<- struct{}) error {
+	err := c.broker.Listen(ctx, subject, func(string) {
+		select {
+		case rung <- struct{}{}:
+		default:
+		}
+	})
+	if errors.Is(err, schemas.ErrUnavailable) {
+		return nil
+	}
 	return err
 }
 

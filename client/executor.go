@@ -49,8 +49,8 @@ type Task struct {
 
 // Handler performs one action and returns its result, to be encoded as JSON of
 // at most [schemas.MaxResultSize] bytes, or why it failed. Its context ends with
-// the lease. An error means that the action was not performed; if that is not
-// certain it must be [ErrUnknown].
+// the lease. An error before that means that the action was not performed; if that
+// is not certain it must be [ErrUnknown].
 type Handler func(ctx context.Context, t Task) (result any, err error)
 
 // Executor performs released actions.
@@ -77,7 +77,7 @@ func (x Executor) Run(ctx context.Context, systems []string, width int, h Handle
 	sources.Go(func() { r.seek(failed) })
 	sources.Wait()
 	r.tasks.Wait()
-	if err := context.Cause(failed); !errors.Is(err, context.Canceled) {
+	if err := context.Cause(failed); !errors.Is(err, context.Cause(ctx)) {
 		return err
 	}
 	return nil
@@ -139,7 +139,7 @@ func (r *run) start(ctx context.Context, k schemas.Key, d *broker.Delivery) {
 	case <-ctx.Done():
 		return
 	}
-	if !r.begin(k) {
+	if ctx.Err() != nil || !r.begin(k) {
 		<-r.places
 		return
 	}
@@ -180,9 +180,7 @@ func (r *run) work(ctx context.Context, k schemas.Key, d *broker.Delivery) {
 		r.answer(k, d, func(d broker.Delivery) error { return d.Later(laterWait) })
 		return
 	}
-	stop := r.hold(k, d)
-	result, err := r.perform(ctx, task)
-	stop()
+	result, err := r.perform(ctx, task, d)
 	if errors.Is(err, ErrUnknown) {
 		r.log.Warn().Err(err).Stringer("intent", k).Msg("reporting nothing")
 		return
@@ -225,15 +223,15 @@ func (r *run) hold(k schemas.Key, d *broker.Delivery) (stop func()) {
 func (r *run) claim(ctx context.Context, k schemas.Key) (Task, error) {
 	nonce := r.nonce(k)
 	answer, err := r.broker.Claim(ctx, r.Name(), k, schemas.Question{Nonce: nonce})
+	if err == nil && answer.Claim == nil {
+		err = fmt.Errorf("claiming %s: %w: empty answer", k, schemas.ErrUnavailable)
+	}
 	if errors.Is(err, schemas.ErrUnavailable) {
 		return Task{}, err
 	}
 	r.forget(k)
 	if err != nil {
 		return Task{}, err
-	}
-	if answer.Claim == nil {
-		return Task{}, fmt.Errorf("claiming %s: %w: empty answer", k, schemas.ErrUnavailable)
 	}
 	t, err := taskOf(*answer.Claim)
 	if err == nil && (t.Intent.Key() != k || t.Grant.Executor != r.Name() || t.Grant.Nonce != nonce) {
@@ -285,13 +283,17 @@ func taskOf(c schemas.Claim) (Task, error) {
 	}, nil
 }
 
-// perform calls the handler. One that panics has not said what it did.
-func (r *run) perform(ctx context.Context, t Task) (result any, err error) {
+// perform calls the handler. One that panics, or fails when its lease is over, has
+// not said what it did: whoever is told to stop seldom knows how far it came.
+func (r *run) perform(ctx context.Context, t Task, d *broker.Delivery) (result any, err error) {
 	ctx, cancel := context.WithDeadline(ctx, t.Until)
 	defer cancel()
+	defer r.hold(t.Intent.Key(), d)()
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("%w: the handler panicked: %v", ErrUnknown, cause)
+		} else if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: the lease is over: %w", ErrUnknown, err)
 		}
 	}()
 	return r.handler(ctx, t)
@@ -328,7 +330,7 @@ func (x Executor) reportOf(t Task, result any, failure error) schemas.Report {
 		report.State, report.Error = schemas.Failed, clip(failure.Error())
 		return report
 	}
-	encoded, err := schemas.Marshal(result)
+	encoded, err := encode(result)
 	switch {
 	case err != nil:
 		report.Error = clip("the result is left out: " + err.Error())
@@ -338,6 +340,16 @@ func (x Executor) reportOf(t Task, result any, failure error) schemas.Report {
 		report.Result = encoded
 	}
 	return report
+}
+
+// encode returns a result as JSON. Encoding it may run code of the caller's.
+func encode(result any) (b []byte, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("encoding it panicked: %v", cause)
+		}
+	}()
+	return schemas.Marshal(result)
 }
 
 // clip keeps an error short enough for a report.

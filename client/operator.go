@@ -119,12 +119,8 @@ func (o Operator) Add(ctx context.Context, id schemas.Identity) error {
 	if err := identity.Check(id); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	present, removed, err := o.Identities(ctx, id.Name)
-	if err != nil {
+	if err := o.free(ctx, id); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
-	}
-	if len(present)+len(removed) > 0 {
-		return fmt.Errorf("%s: %w: the name is taken, or was", op, schemas.ErrClosed)
 	}
 	if _, err := o.control(ctx, id); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
@@ -138,6 +134,28 @@ func (o Operator) Add(ctx context.Context, id schemas.Identity) error {
 		}
 		return true, nil
 	}, id.Name)
+}
+
+// free returns an ErrClosed if the name or the key of id is taken. The gate passes
+// over an identity whose name or key is, and says so to nobody.
+func (o Operator) free(ctx context.Context, id schemas.Identity) error {
+	present, removed, err := o.Identities(ctx, "")
+	if errors.Is(err, schemas.ErrInvalid) { // more than fit one answer
+		present, removed, err = o.Identities(ctx, id.Name)
+	}
+	if err != nil {
+		return err
+	}
+	for _, other := range present {
+		if other.Name != id.Name && other.Key == id.Key {
+			return fmt.Errorf("%w: the key is that of %s", schemas.ErrClosed, other.Name)
+		}
+	}
+	named := func(other schemas.Identity) bool { return other.Name == id.Name }
+	if slices.ContainsFunc(present, named) || slices.Contains(removed, id.Name) {
+		return fmt.Errorf("%w: the name is taken, or was", schemas.ErrClosed)
+	}
+	return nil
 }
 
 // Remove takes an identity away for ever, and returns when the gate knows.

@@ -51,7 +51,13 @@ func (r Reviewer) Hold(ctx context.Context, k schemas.Key) (Held, error) {
 	if err := schemas.Read(held.Record, &held.Hold); err != nil {
 		return Held{}, fmt.Errorf("showing %s: %w", k.ID, err)
 	}
-	return held, held.Intent.Verify()
+	if held.Intent.ID != k.ID || k.Agent != "" && held.Intent.Agent != k.Agent {
+		return Held{}, fmt.Errorf("showing %s: %w: it is the hold on %s", k.ID, schemas.ErrInvalid, held.Intent.Key())
+	}
+	if err := held.Intent.Verify(); err != nil {
+		return Held{}, fmt.Errorf("showing %s: %w", k.ID, err)
+	}
+	return held, nil
 }
 
 // History returns the reviewer's own decisions that the gate still keeps, the
@@ -108,15 +114,11 @@ func (c *Conn) ruling(ctx context.Context, what string, seq uint64) (schemas.Rul
 // hold is offered again only when it changed, or if offer returned an
 // ErrUnavailable, which is no reason to stop.
 func (r Reviewer) Watch(ctx context.Context, queues []schemas.Name, offer func(schemas.HoldLine) error) error {
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
 	rung := make(chan struct{}, 1)
 	for _, q := range queues {
-		err := r.broker.Listen(ctx, "holds."+string(q)+".*.*.*", func(string) {
-			select {
-			case rung <- struct{}{}:
-			default:
-			}
-		})
-		if err != nil && !errors.Is(err, schemas.ErrUnavailable) {
+		if err := r.listen(listening, "holds."+string(q)+".*.*.*", rung); err != nil {
 			return err
 		}
 	}
