@@ -210,26 +210,9 @@ func (s *source) changedGlobals() (all []string) {
 	config := types.Config{Error: func(error) {}} // imports are not there, and need not be
 	pkg, _ := config.Check(s.dir, s.fileSet, s.files, &info)
 	changes := func(x ast.Expr) {
-		for {
-			switch inner := x.(type) {
-			case *ast.IndexExpr:
-				x = inner.X
-				continue
-			case *ast.SelectorExpr:
-				x = inner.X
-				continue
-			case *ast.StarExpr:
-				x = inner.X
-				continue
-			case *ast.ParenExpr:
-				x = inner.X
-				continue
-			case *ast.Ident:
-				if v, ok := info.Uses[inner].(*types.Var); ok && v.Parent() == pkg.Scope() {
-					all = append(all, fmt.Sprintf("%s: changes %s, a variable of the package", s.at(inner.Pos()), inner.Name))
-				}
-			}
-			return
+		name := changed(x)
+		if v, ok := info.Uses[name].(*types.Var); ok && v.Parent() == pkg.Scope() {
+			all = append(all, fmt.Sprintf("%s: changes %s, a variable of the package", s.at(name.Pos()), name.Name))
 		}
 	}
 	for _, file := range s.files {
@@ -246,4 +229,22 @@ func (s *source) changedGlobals() (all []string) {
 		})
 	}
 	return all
+}
+
+// changed returns the variable that changes when something is assigned to x; nil if
+// it has no name.
+func changed(x ast.Expr) *ast.Ident {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x
+	case *ast.IndexExpr:
+		return changed(x.X)
+	case *ast.SelectorExpr:
+		return changed(x.X)
+	case *ast.StarExpr:
+		return changed(x.X)
+	case *ast.ParenExpr:
+		return changed(x.X)
+	}
+	return nil
 }
