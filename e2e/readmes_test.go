@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -168,7 +169,9 @@ func (s reader) follow(next step) {
 		return
 	}
 	run := func() (string, error) {
-		cmd := exec.CommandContext(s.t.Context(), "sh", "-c", command)
+		ctx, stop := context.WithTimeout(s.t.Context(), patience)
+		defer stop()
+		cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
 		var said bytes.Buffer
 		cmd.Dir, cmd.Stdout = s.dir, &said
 		cmd.Env = append(os.Environ(), "HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir+"/.config")

@@ -90,8 +90,8 @@ func askAt(cmd *cobra.Command) func(string) bool {
 	lines := bufio.NewReader(cmd.InOrStdin())
 	return func(prompt string) bool {
 		fmt.Fprintf(cmd.OutOrStdout(), "    %s [Y/n] ", prompt)
-		answer, _ := lines.ReadString('\n')
-		return !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "n")
+		answer, err := lines.ReadString('\n')
+		return err == nil && !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "n")
 	}
 }
 
