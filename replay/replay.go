@@ -107,6 +107,9 @@ func (e everyone) ByName(name schemas.Name) (schemas.Identity, bool) {
 	return schemas.Identity{Name: name, Role: schemas.RoleAgent, Owner: e.owner, Groups: e.groups, Sessions: schemas.SessionsDeclared}, true
 }
 
+// Ever implements [stages.Directory].
+func (e everyone) Ever(name schemas.Name) (schemas.Identity, bool) { return e.ByName(name) }
+
 // Report returns what was counted. The sessions end with that.
 func (r *Replay) Report() Report { return r.tally.Report() }
 
