@@ -218,7 +218,7 @@ func TestReportMeetsDoubt(t *testing.T) {
 	})
 	s.later(2 * time.Minute)
 	s.want(k, schemas.InDoubt, "")
-	s.later(closeWait)
+	s.later(lookSoon)
 	s.want(k, schemas.Done, "")
 	s.wantRuling(p, "")
 	for i, r := range s.replicas {

@@ -122,9 +122,33 @@ func TestFreezeLasts(t *testing.T) {
 		s.drainAt(0)
 		s.drainAt(0)
 		s.want(k, schemas.Parked, "")
-		s.tick()
+		s.dueAfter(lookSoon)
 		s.want(k, schemas.Released, "")
 	})
+	t.Run("nobody is told of the thaw", func(t *testing.T) {
+		s := newSim(t, a, 1)
+		s.freezeBot()
+		k := s.propose("bot", "sys.small")
+		s.follow(s.replicas[0], true)
+		for range 3 {
+			s.dueAfter(lookAgain)
+			s.want(k, schemas.Parked, "")
+		}
+		s.thaw()
+		s.dueAfter(lookAgain)
+		s.want(k, schemas.Released, "")
+	})
+}
+
+// dueAfter is what the first replica does when time has passed, and nobody told it
+// of a thaw.
+func (s *sim) dueAfter(d time.Duration) {
+	s.t.Helper()
+	s.pass(d)
+	held, _, _ := s.replicas[0].execute.Index.Due()
+	for _, k := range held {
+		must(s.t, s.replicas[0].execute.lookAtHold(s.t.Context(), k))
+	}
 }
 
 // TestIll: while nothing may be released, nothing is, and nothing is lost.

@@ -317,7 +317,7 @@ func (s *sim) settleDown() {
 		s.drain()
 		for i, r := range s.replicas {
 			s.follow(r, true)
-			s.pass(closeWait)
+			s.pass(lookSoon)
 			s.timers(i)
 		}
 		s.endDoubts()

@@ -103,7 +103,10 @@ func (x *Index) Held(h schemas.Hold, seq uint64) {
 		return
 	case h.State == schemas.InDoubt, x.entries[place{at.Key, false}] != nil:
 		// Its report may have come just before, or it is settled and never closed.
-		e.at = x.now().Add(closeWait)
+		e.at = x.now().Add(lookSoon)
+	case h.Waiting != "":
+		// The thaw may have come just before, when it was not there to be found.
+		e.at = earliest(h.Deadline, x.now().Add(lookSoon))
 	default:
 		e.at = earliest(h.Deadline, e.remind)
 	}
@@ -148,7 +151,7 @@ func (x *Index) Settled(s schemas.Settlement) {
 	defer x.mu.Unlock()
 	key := s.Intent.Key()
 	if hold := x.entries[place{key, true}]; hold != nil && hold.line.State == schemas.Parked {
-		x.reschedule(hold, earliest(hold.at, x.now().Add(closeWait)))
+		x.reschedule(hold, earliest(hold.at, x.now().Add(lookSoon)))
 	}
 	at := place{key, false}
 	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw || !x.news(at, mark{}) {
@@ -164,10 +167,6 @@ func (x *Index) Settled(s schemas.Settlement) {
 		Deadline: s.ExecuteBy,
 	}})
 }
-
-// closeWait is how long a hold that is settled may stay open before somebody
-// looks: whoever settled it closes it, unless it crashed.
-const closeWait = time.Second
 
 // Granted takes in a grant, and the pointer that names its record.
 func (x *Index) Granted(g schemas.Grant, p schemas.Pointer) {

@@ -176,6 +176,19 @@ func pointers(records []schemas.Record) (all []string) {
 	return all
 }
 
+// TestEndOfAnEarlierGrant: what is late to end a grant does not end the next one.
+func TestEndOfAnEarlierGrant(t *testing.T) {
+	t.Parallel()
+	s := newTale(t)
+	first := s.release().claim().granted
+	s.doubt().resolve(schemas.Released, schemas.Retry).claim()
+	x := fold(t, s.records)
+	x.Ended(s.intent.Key(), first.Seq)
+	if _, executors := s.states(x); executors != schemas.Granted {
+		t.Errorf("executors have it as %q, want granted", executors)
+	}
+}
+
 // TestGrantReadAfterRetry: a process that only follows, and reads the grant after the
 // doubt and the word to retry, still lets the retry lapse.
 func TestGrantReadAfterRetry(t *testing.T) {

@@ -15,7 +15,12 @@ const claimAgain = 15 * time.Minute
 // lookAtHold does what is due for a hold: its reviewers may be reminded, it may be
 // over, go on after a thaw, or have been settled by somebody who crashed.
 func (e *Execute) lookAtHold(ctx context.Context, k schemas.Key) error {
-	if line, remind := e.Index.Line(k); !remind.IsZero() && !e.now().Before(remind) && e.now().Before(line.Deadline) {
+	line, remind := e.Index.Line(k)
+	if e.waits(line) {
+		e.lookLater(k)
+		return nil
+	}
+	if !remind.IsZero() && !e.now().Before(remind) && e.now().Before(line.Deadline) {
 		e.Bell.Hold(line.Queue, k, "reminder")
 		e.Index.Reminded(k)
 	}
@@ -31,10 +36,21 @@ func (e *Execute) lookAtHold(ctx context.Context, k schemas.Key) error {
 	if err := e.finishHold(ctx, h, at); err != nil {
 		return err
 	}
-	if line, _ := e.Index.Line(k); line.State == schemas.Parked && e.now().Before(line.Deadline) {
-		e.Index.PostponeHold(k, line.Deadline)
-	}
+	e.lookLater(k)
 	return nil
+}
+
+// lookLater sets when a hold is looked at next, if it is parked and not over: at its
+// next moment, and soon if it waits for a thaw, which might be missed.
+func (e *Execute) lookLater(k schemas.Key) {
+	line, remind := e.Index.Line(k)
+	next := earliest(line.Deadline, remind)
+	if line.Waiting != "" {
+		next = earliest(line.Deadline, e.now().Add(lookAgain))
+	}
+	if line.State == schemas.Parked && e.now().Before(next) {
+		e.Index.PostponeHold(k, next)
+	}
 }
 
 // finishHold closes a hold that is settled, or in doubt and reported on, and else

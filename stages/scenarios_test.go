@@ -153,7 +153,7 @@ func endings() []scenario {
 			over(s, k)
 			s.meanwhile("parked.", func() { s.reportOn(k); s.drainAt(1) })
 			s.tick()
-			s.pass(closeWait)
+			s.pass(lookSoon)
 		}, act: due, writes: streams{parked}, want: schemas.Done},
 		{name: "word that it was done", action: "sys.small", before: func(s *sim, k schemas.Key) { doubtful(s, k); s.vote(k, "ann", schemas.WasDone) }, act: arrive,
 			writes: streams{parked}, want: schemas.Done},
@@ -195,7 +195,7 @@ func duplicates() []scenario {
 			writes: streams{observed, recommended, settled}, want: schemas.Parked, check: duplicateOnce},
 		{name: "one parked, one to park", action: "sys.big", before: second("sys.big"), act: arrive,
 			writes: streams{observed, recommended, settled}, want: schemas.Parked, check: duplicateOnce},
-		{name: "both at once", action: "sys.big", before: func(s *sim, k schemas.Key) { raced(s, k); s.tick(); s.pass(closeWait) }, act: due,
+		{name: "both at once", action: "sys.big", before: func(s *sim, k schemas.Key) { raced(s, k); s.tick(); s.pass(lookSoon) }, act: due,
 			writes: streams{settled, parked}, want: schemas.Released, check: duplicateOnce},
 		{name: "both at once, and one is approved", action: "sys.big", before: func(s *sim, k schemas.Key) { raced(s, k); s.vote(k, "ann", schemas.Approve) }, act: arrive,
 			writes: streams{parked, settled, parked}, want: schemas.Released, check: duplicateOnce},

@@ -154,6 +154,11 @@ const (
 	// timerWidth is how many timers are handled at once.
 	timerWidth = 32
 
+	// lookSoon is when a hold is looked at of which more may be true than its state
+	// says: settled and never closed, in doubt and reported on, waiting and thawed.
+	// Whoever is at it is done by then, unless it crashed.
+	lookSoon = time.Second
+
 	// lookAgain is when a timer fires again that brought nothing about.
 	lookAgain = time.Minute
 
@@ -188,8 +193,6 @@ func (e *Execute) RunTimers(ctx context.Context, log zerolog.Logger) {
 		case <-e.Index.wake:
 		case <-forget.C:
 			e.Index.Forget()
-			// One that was about to wait when the thaw came was not there to be found.
-			r.fire(ctx, e.thawed(), e.lookAtHold, e.Index.PostponeHold)
 		case <-e.Control.Thawed():
 			r.fire(ctx, e.thawed(), e.lookAtHold, e.Index.PostponeHold)
 		}
@@ -201,11 +204,17 @@ func (e *Execute) RunTimers(ctx context.Context, log zerolog.Logger) {
 func (e *Execute) thawed() []schemas.Key {
 	var keys []schemas.Key
 	for _, line := range e.Index.Waiting() {
-		if _, frozen := e.Control.Frozen(line.Agent, line.Action); !frozen {
+		if !e.waits(line) {
 			keys = append(keys, schemas.Key{Agent: line.Agent, ID: line.Intent})
 		}
 	}
 	return keys
+}
+
+// waits reports whether there is nothing to do about a hold before a thaw.
+func (e *Execute) waits(line schemas.HoldLine) bool {
+	_, frozen := e.Control.Frozen(line.Agent, line.Action)
+	return frozen && line.Waiting != "" && e.registered(line.Agent) && e.now().Before(line.Deadline)
 }
 
 // timerRun is one run of the timers.

@@ -46,7 +46,7 @@ func (c scenario) run(t *testing.T, a *arena, nth int, what fault) (hit bool) {
 		t.Errorf("written were %v, want %v", s.trace, c.writes)
 	}
 	s.revive()
-	s.pass(closeWait)
+	s.pass(lookSoon)
 	c.act(s, key)
 	s.tick()
 	s.drain()
