@@ -3,9 +3,13 @@ package e2e_test
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/rules"
@@ -13,8 +17,9 @@ import (
 )
 
 // TestCluster: on three nodes every stream is kept three times, provision repeats
-// itself without a change, two processes share the work, and neither the loss of
-// one of them nor of a node loses an intent.
+// itself without a change, two processes share the work, neither the loss of one of
+// them nor of a node loses an intent, and AUDIT is roused when the node was one
+// that it copied from.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	s := startServers(t, 3)
@@ -30,7 +35,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	first := s.serve("observe", "recommend", "execute")
-	s.serve()
+	second := s.serve()
 	bot := client.Agent{Conn: s.add("agent", "bot", "--owner", "olga")}
 	runner := client.Executor{Conn: s.add("executor", "runner", "--owner", "opal", "--systems", "shop")}
 	s.add("auditor", "otto")
@@ -38,19 +43,37 @@ func TestCluster(t *testing.T) {
 	s.perform(runner)
 	s.submitAll(bot, 20)
 	first.kill()
-	s.stop(leaderOf(s))
+	s.stop(s.feeder())
 	s.submitAll(bot, 20)
+	second.await(t, "AUDIT did not hear from streams")
 	g.verify("--key", s.path("otto.key"), "--ca", s.path("cert.pem"))
 }
 
-// leaderOf returns a server that leads something: the loss that hurts most.
-func leaderOf(s *servers) int {
-	for i, ns := range s.all {
-		if ns.JetStreamIsLeader() {
-			return i
+// feeder returns a server that AUDIT, led by another, copies a stream from: the loss
+// of which it hears nothing of.
+func (s *servers) feeder() int {
+	s.t.Helper()
+	for end := time.After(patience); ; {
+		for i, ns := range s.all {
+			if !ns.JetStreamIsStreamLeader("DEFAULT-AUDIT", "AUDIT") && feeds(s.t, ns) {
+				return i
+			}
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-end:
+			s.t.Fatal("AUDIT copies nothing from another server")
 		}
 	}
-	return 0
+}
+
+func feeds(t testing.TB, ns *server.Server) bool {
+	t.Helper()
+	info, err := ns.JszAccount(&server.JSzOptions{Account: "DEFAULT-GATE", Streams: true, Consumer: true, DirectConsumer: true})
+	must(t, err)
+	return slices.ContainsFunc(info.Streams, func(have server.StreamDetail) bool {
+		return slices.ContainsFunc(have.DirectConsumer, func(c *server.ConsumerInfo) bool { return c.PushBound })
+	})
 }
 
 // activate makes a bundle the active one, as the policy-admin.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/holdpoint/holdpoint/client"
@@ -63,4 +64,29 @@ func walk(t *testing.T, w *world) {
 	}
 	finish()
 	check(t, <-ran)
+}
+
+// TestOfferedAgain: a hold that could not be dealt with because the gate was away
+// is offered again, although nothing about it changed.
+func TestOfferedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "testdata/shop")
+	bot, ann := w.agent("bot"), w.reviewer("ann")
+	ticket, err := bot.Submit(w.ctx(), refund(500))
+	check(t, err)
+	ctx, stop := context.WithCancel(w.ctx())
+	offers := 0
+	err = ann.Watch(ctx, []schemas.Name{"billing"}, func(l schemas.HoldLine) error {
+		if l.Intent != ticket.Key.ID {
+			t.Errorf("offered %s, want %s", l.Intent, ticket.Key.ID)
+		}
+		if offers++; offers == 1 {
+			return fmt.Errorf("deciding: %w", schemas.ErrUnavailable)
+		}
+		stop()
+		return nil
+	})
+	if offers != 2 {
+		t.Errorf("offered %d times (%v), want twice", offers, err)
+	}
 }

@@ -85,8 +85,7 @@ func (w *world) open(bundle string) {
 	w.start()
 	w.t.Cleanup(w.halt)
 	w.activate(bundle)
-	// A server that is reloaded while AUDIT begins to copy loses the request for
-	// it, and tries again only after half a minute.
+	// Nothing is released before the gate has looked.
 	w.until("AUDIT copies", func() bool { return w.gate.health.Check() == nil })
 }
 
