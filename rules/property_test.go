@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/holdpoint/holdpoint/rules"
@@ -225,7 +226,7 @@ func strictness(o schemas.Outcome) int {
 }
 
 // limited is a cost under which the last of the conditions fails.
-var limited = rules.Limits{Cost: 2000}
+var limited = rules.Limits{Cost: 2000, Time: time.Minute}
 
 func opinionOf(t *rapid.T, p genPolicy, at rules.Checkpoint, f rules.Facts) schemas.Opinion {
 	b, err := limited.Load(files(p.yaml()))
