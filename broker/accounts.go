@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -114,27 +115,39 @@ func Accounts() []Account {
 
 // WriteConfig returns the tenant's accounts as a nats-server configuration, with
 // the given users in them.
-func (t Tenant) WriteConfig(users []User) string { return t.config(users, Gate, AuditLog) }
+func (t Tenant) WriteConfig(users []User) string { return WriteConfig(map[Tenant][]User{t: users}) }
+
+// WriteConfig returns the accounts of several tenants as one configuration: a
+// server takes no more than one list of accounts.
+func WriteConfig(tenants map[Tenant][]User) string {
+	return accounts(tenants, Gate, AuditLog)
+}
 
 // EmbeddedConfig returns the accounts as the embedded server reads them: without
 // users, and without JetStream in AUDIT, which that server opens after GATE.
-func (t Tenant) EmbeddedConfig() string { return t.config(nil, Gate) }
+func (t Tenant) EmbeddedConfig() string { return accounts(map[Tenant][]User{t: nil}, Gate) }
 
-func (t Tenant) config(users []User, jetStream ...Account) string {
+func accounts(tenants map[Tenant][]User, jetStream ...Account) string {
 	var b strings.Builder
 	b.WriteString("accounts {\n")
-	for _, a := range Accounts() {
-		fmt.Fprintf(&b, "  %q: {\n", t.Account(a))
-		if slices.Contains(jetStream, a) {
-			b.WriteString("    jetstream: enabled\n")
-		}
-		t.writeDoors(&b, a)
-		writeMappings(&b, a)
-		writeUsers(&b, a, users)
-		b.WriteString("  }\n")
+	for _, t := range slices.Sorted(maps.Keys(tenants)) {
+		t.writeAccounts(&b, tenants[t], jetStream)
 	}
 	b.WriteString("}\n")
 	return b.String()
+}
+
+func (t Tenant) writeAccounts(b *strings.Builder, users []User, jetStream []Account) {
+	for _, a := range Accounts() {
+		fmt.Fprintf(b, "  %q: {\n", t.Account(a))
+		if slices.Contains(jetStream, a) {
+			b.WriteString("    jetstream: enabled\n")
+		}
+		t.writeDoors(b, a)
+		writeMappings(b, a)
+		writeUsers(b, a, users)
+		b.WriteString("  }\n")
+	}
 }
 
 func (t Tenant) writeDoors(b *strings.Builder, a Account) {

@@ -56,8 +56,8 @@ func TestReplayIsTheGate(t *testing.T) {
 	}
 }
 
-// everyWay returns calls on which, whatever the time between them, the rules of all three checkpoints, thresholds,
-// schemas and the catalog decide, in two sessions of which one reads something.
+// everyWay returns calls on which the rules of all three checkpoints, thresholds,
+// schemas and the catalog decide, whatever the time between them.
 func everyWay() string {
 	var log strings.Builder
 	for _, session := range []string{"a", "b"} {

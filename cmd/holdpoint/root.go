@@ -78,7 +78,7 @@ func rootCommand() *cobra.Command {
 		submitCommand(), reviewCommand(), executeCommand(),
 		listCommand(), watchCommand(), showCommand(), catalogCommand(),
 		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(),
-		replayCommand(), demoCommand(), versionCommand(),
+		replayCommand(), benchCommand(), demoCommand(), versionCommand(),
 	)
 	return root
 }

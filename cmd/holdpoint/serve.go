@@ -137,36 +137,42 @@ func (o serveOptions) config(log zerolog.Logger) (gateConfig, error) {
 
 // serveExternal runs stages on an existing broker.
 func serveExternal(ctx context.Context, o serveOptions, log zerolog.Logger) error {
-	cfg, err := o.config(log)
+	cfg, err := externalGate(o, log)
 	if err != nil {
 		return err
 	}
+	if o.bundle != "" {
+		return usage("--bundle belongs to the embedded broker; use \"holdpoint policy push\"")
+	}
+	return runGate(ctx, cfg, o.http, nil)
+}
+
+// externalGate returns what stages on an existing broker need.
+func externalGate(o serveOptions, log zerolog.Logger) (gateConfig, error) {
+	cfg, err := o.config(log)
+	if err != nil {
+		return cfg, err
+	}
 	if o.creds == "" {
-		return usage("--nats needs --creds DIR; see \"holdpoint provision --print-server-config\"")
+		return cfg, usage("--nats needs --creds DIR; see \"holdpoint provision --print-server-config\"")
 	}
 	if cfg.Stages, err = stagesOf(o.stages); err != nil {
-		return err
+		return cfg, err
 	}
 	if cfg.Creds, err = readCreds(o.creds, rolesOf(cfg.Stages)); err != nil {
-		return err
+		return cfg, err
 	}
 	if slices.Contains(cfg.Stages, schemas.RoleProvision) {
 		// "provision --apply" registers the admins; a process that runs need not
 		// hold their keys.
 		cfg.Admins, err = readCreds(o.creds, adminRoles())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return cfg, err
 		}
 	}
 	trust, err := trustOf(o.ca)
-	if err != nil {
-		return err
-	}
 	cfg.Server = broker.Server{URL: o.nats, TLS: trust}
-	if o.bundle != "" {
-		return usage("--bundle belongs to the embedded broker; use \"holdpoint policy push\"")
-	}
-	return runGate(ctx, cfg, o.http, nil)
+	return cfg, err
 }
 
 func stagesOf(words []string) ([]schemas.Role, error) {
@@ -184,37 +190,50 @@ func stagesOf(words []string) ([]schemas.Role, error) {
 	return roles, nil
 }
 
-// serveEmbedded runs everything in this process. Opened is called when the gate
-// is open; it may be nil.
-func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, opened func(*embedded.Server, creds) error) (err error) {
+// openEmbedded starts the broker of this process, and returns what a gate on it
+// needs.
+func openEmbedded(o serveOptions, log zerolog.Logger) (gateConfig, *embedded.Server, error) {
 	cfg, err := o.config(log)
 	if err != nil {
-		return err
+		return cfg, nil, err
 	}
 	cfg.Layout.Replicas = 1
 	if cfg.Creds, err = makeCreds(credsDir(o.data), rolesOf(cfg.Stages)); err != nil {
-		return err
+		return cfg, nil, err
 	}
 	if cfg.Admins, err = makeCreds(adminDir(o.data), adminRoles()); err != nil {
-		return err
+		return cfg, nil, err
 	}
 	public, err := cfg.Creds.public()
 	if err != nil {
-		return err
+		return cfg, nil, err
 	}
 	cfg.Names = identity.NewRegistry(public)
 	server, err := embedded.Start(embedded.Config{
 		Tenant: cfg.Tenant, Dir: o.data, Port: o.port, SyncAlways: o.syncAlways, Directory: cfg.Names, Log: log,
 	})
 	if err != nil {
+		return cfg, nil, err
+	}
+	cfg.Server, cfg.Removed, cfg.Free = server.Connection(), server.Review, server.Free
+	return cfg, server, nil
+}
+
+// stopEmbedded stops the broker, and gives it time to write everything down.
+func stopEmbedded(server *embedded.Server) error {
+	stopping, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	return server.Stop(stopping)
+}
+
+// serveEmbedded runs everything in this process. Opened is called when the gate
+// is open; it may be nil.
+func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, opened func(*embedded.Server, creds) error) (err error) {
+	cfg, server, err := openEmbedded(o, log)
+	if err != nil {
 		return err
 	}
-	defer func() {
-		stopping, cancel := context.WithTimeout(context.Background(), stopWait)
-		defer cancel()
-		err = errors.Join(err, server.Stop(stopping))
-	}()
-	cfg.Server, cfg.Removed, cfg.Free = server.Connection(), server.Review, server.Free
+	defer func() { err = errors.Join(err, stopEmbedded(server)) }()
 	return runGate(ctx, cfg, o.http, func(ctx context.Context) error {
 		if err := server.Listen(); err != nil {
 			return hint(err, "choose another port with --port, or -1 for a free one")
@@ -242,7 +261,9 @@ func activate(ctx context.Context, cfg gateConfig, dir string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := client.Dial(client.Config{Key: cfg.Admins[schemas.RolePolicyAdmin], InProcess: cfg.Server.InProcess, Log: cfg.Log})
+	conn, err := client.Dial(client.Config{
+		Key: cfg.Admins[schemas.RolePolicyAdmin], Server: cfg.Server.URL, TLS: cfg.Server.TLS, InProcess: cfg.Server.InProcess, Log: cfg.Log,
+	})
 	if err != nil {
 		return err
 	}
