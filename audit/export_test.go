@@ -41,14 +41,3 @@ func (v *Verifier) Needless() (kept []string) {
 	}
 	return kept
 }
-
-func (v *Verifier) Unanswered() (out string) {
-	for _, in := range []inbox{v.decisions, v.outcomes} {
-		for seq, s := range in.kept {
-			if !s.answered {
-				out += fmt.Sprintf("%s/%d %s %v\n", in.stream, seq, s.at.key, s.report)
-			}
-		}
-	}
-	return out
-}

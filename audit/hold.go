@@ -74,31 +74,34 @@ func (v *Verifier) takeHold(at place, r schemas.Record) {
 	v.pose(at, t, func() error { return v.follows(t, h, before) })
 }
 
-// follows says why a hold may not change from one state to the next.
+// follows says why a hold may not change from one state to the next. Every
+// decision that counts in it is noted, whatever else there is to say: one that
+// lies before the reading must not hide the others.
 func (v *Verifier) follows(t *trail, h, before *hold) error {
+	var all []error
 	for i, vote := range h.votes {
 		if slices.ContainsFunc(before.votes, func(b schemas.Vote) bool { return b.Decision == vote.Decision }) {
 			continue
 		}
-		if err := v.count(t, h, vote.Decision); err != nil {
-			return err
-		}
-		if _, err := v.cast(t, h, vote); err != nil {
-			return err
-		}
-		if slices.ContainsFunc(h.votes[:i], func(b schemas.Vote) bool { return b.Person == vote.Person && b.Verdict == vote.Verdict }) {
-			return fmt.Errorf("counts %s twice", vote.Person)
-		}
+		_, err := v.cast(t, h, vote)
+		all = append(all, v.count(t, h, vote.Decision), err, h.once(i))
 	}
 	if h.doubt == nil {
-		return nil
+		return worst(all...)
 	}
 	if h.doubt.Verdict != "" && (before.doubt == nil || before.doubt.Decision != h.doubt.Decision) {
-		if err := v.decided(t, h); err != nil {
-			return err
-		}
+		all = append(all, v.decided(t, h))
 	}
-	return v.doubted(t, h, before)
+	return worst(append(all, v.doubted(t, h, before))...)
+}
+
+// once says why a vote of h may not be the second of its person.
+func (h *hold) once(i int) error {
+	vote := h.votes[i]
+	if slices.ContainsFunc(h.votes[:i], func(b schemas.Vote) bool { return b.Person == vote.Person && b.Verdict == vote.Verdict }) {
+		return fmt.Errorf("counts %s twice", vote.Person)
+	}
+	return nil
 }
 
 // doubted says why there can be no doubt about the grant that a hold names, or why

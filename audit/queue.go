@@ -44,6 +44,22 @@ var errBefore = errors.New("names what is from before the reading")
 // unsure reports whether err says nothing about what was asked.
 func unsure(err error) bool { return isMissing(err) || errors.Is(err, errBefore) }
 
+// worst returns the first of errs that is a finding, else the first of what is
+// missing, else that something lies before the reading.
+func worst(errs ...error) error {
+	var unknown error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case !unsure(err):
+			return err
+		case unknown == nil, isMissing(err) && !isMissing(unknown):
+			unknown = err
+		}
+	}
+	return unknown
+}
+
 // queue holds checks in the order in which they are due.
 type queue struct {
 	items []check
