@@ -66,6 +66,38 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// TestAuditItself: no record of AUDIT can be taken out, also where the next of its
+// origin does not tell.
+func TestAuditItself(t *testing.T) {
+	t.Parallel()
+	h := chain(t)
+	for i := range h.records[1:] {
+		v := audit.New(audit.Config{Gateway: gate, Eligibility: groups{}})
+		for j, r := range h.records {
+			if j != i {
+				v.Add(uint64(j+1), r)
+			}
+		}
+		if got := v.Finish(h.now); !found(got, h.records[i+1], fmt.Sprintf("has AUDIT/%d missing before it", i+1)) {
+			t.Errorf("AUDIT/%d left out: %v", i+1, got.First())
+		}
+	}
+}
+
+// TestNoCopy: what somebody stored in AUDIT is found, and what follows is read.
+func TestNoCopy(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	written := h.records[3]
+	written.Stream, written.Seq = schemas.Audit, uint64(len(h.records)+1)
+	h.records = append(h.records, written)
+	h.perform()
+	got := h.verify()
+	if len(got.Findings) != 1 || !found(got, written, "is no copy") || got.Done != 1 {
+		t.Errorf("found %v and %d done, want only the record that is no copy", got.Findings, got.Done)
+	}
+}
+
 // TestUnknownOrigin: AUDIT copies no other streams.
 func TestUnknownOrigin(t *testing.T) {
 	t.Parallel()

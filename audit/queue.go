@@ -115,18 +115,15 @@ func (v *Verifier) judgeDue() {
 	}
 }
 
-// lane is one origin, as far as it was read.
+// lane is one stream, as far as it was read.
 type lane struct {
 	stream schemas.Stream
 	first  uint64 // the first sequence; 0 while that is not known
 	next   uint64 // the sequence that must come next
 }
 
-func newLane(stream schemas.Stream, partial bool) *lane {
-	if partial {
-		return &lane{stream: stream}
-	}
-	return &lane{stream: stream, first: 1, next: 1}
+func newLane(stream schemas.Stream, first uint64) *lane {
+	return &lane{stream: stream, first: first, next: first}
 }
 
 // advance takes in the sequence of the next record. It says what is wrong with

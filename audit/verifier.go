@@ -44,7 +44,8 @@ type Config struct {
 // Verifier reads AUDIT. It may not be used concurrently.
 type Verifier struct {
 	cfg   Config
-	lanes map[schemas.Stream]*lane
+	audit *lane                    // AUDIT itself
+	lanes map[schemas.Stream]*lane // its origins
 
 	members members
 	freezes map[schemas.Scope][]freeze
@@ -70,6 +71,7 @@ func New(cfg Config) *Verifier {
 	}
 	v := &Verifier{
 		cfg:         cfg,
+		audit:       newLane(schemas.Audit, max(1, cfg.From)),
 		lanes:       map[schemas.Stream]*lane{},
 		members:     newMembers(),
 		freezes:     map[schemas.Scope][]freeze{},
@@ -80,8 +82,12 @@ func New(cfg Config) *Verifier {
 		trails:      map[schemas.Key]*trail{},
 		over:        map[mark]uint64{},
 	}
+	first := uint64(1)
+	if v.partial() {
+		first = 0
+	}
 	for _, stream := range schemas.Streams() {
-		v.lanes[stream] = newLane(stream, v.partial())
+		v.lanes[stream] = newLane(stream, first)
 	}
 	return v
 }
@@ -98,9 +104,10 @@ type place struct {
 	key    schemas.Key // the intent that it is about, as far as that is known
 }
 
-// Add takes in the next record of AUDIT: its stream, sequence and subject are
-// those that the broker says it was copied from. Records must be added in the
-// order of AUDIT. Whatever is wrong is kept for the report.
+// Add takes in the next record of AUDIT, which has the sequence seq there: its
+// stream, sequence and subject are those that the broker says it was copied from.
+// One that is no copy is added as the record of AUDIT that it is. Records must be
+// added in the order of AUDIT. Whatever is wrong is kept for the report.
 func (v *Verifier) Add(seq uint64, r schemas.Record) {
 	v.counts.Records++
 	if v.now.Before(r.Time) {
@@ -111,19 +118,31 @@ func (v *Verifier) Add(seq uint64, r schemas.Record) {
 	}
 	s, _ := schemas.ParseSubject(r.Subject)
 	at := place{audit: seq, stream: r.Stream, seq: r.Seq, copied: r.Time, key: schemas.Key{Agent: s.Agent, ID: s.Intent}}
-	l, known := v.lanes[r.Stream]
-	if !known {
-		v.find(at, "is copied from a stream that AUDIT does not copy")
-		return
-	}
-	fresh, err := l.advance(r.Seq)
-	if err != nil {
+	if _, err := v.audit.advance(seq); err != nil {
 		v.find(at, err.Error())
 	}
-	if fresh {
+	if v.copies(at) {
 		v.take(at, s, r)
 	}
 	v.judgeDue()
+}
+
+// copies reports whether a record is the copy of one that was not read yet.
+func (v *Verifier) copies(at place) bool {
+	l, known := v.lanes[at.stream]
+	switch {
+	case at.stream == schemas.Audit:
+		v.find(at, "is no copy, and nobody may write to AUDIT")
+		return false
+	case !known:
+		v.find(at, "is copied from a stream that AUDIT does not copy")
+		return false
+	}
+	fresh, err := l.advance(at.seq)
+	if err != nil {
+		v.find(at, err.Error())
+	}
+	return fresh
 }
 
 // take takes in what a record says.
