@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,56 @@ const unreadable = "Nats-Unreadable"
 // the broker appends its own to the sender's, and they may be lost in those.
 var errUnreadable = errors.New("headers cannot be read")
 
+// What a sender told the broker to expect is not in the copy: it takes away every
+// line that begins like this, and whatever stands behind it up to the next "\r\n".
+// Senders write such lines so that other headers vanish with them, or malformed
+// ones without which the rest can be read. So whoever reads what people from
+// outside wrote, and found such a line or nothing, asks for the block as it is
+// stored, and reads it as AUDIT has it.
+var uncopied = []string{"Nats-Expected-", "Nats-Batch-"}
+
+// copiedOtherwise reports whether the copy of a record may have other headers. A
+// record of INTENTS may be: one with such headers is refused, whatever else there is.
+func copiedOtherwise(stream schemas.Stream, h schemas.Header) bool {
+	if !fromOutside(stream) {
+		return false
+	}
+	for name := range h {
+		if name == unreadable || slices.ContainsFunc(uncopied, func(line string) bool { return strings.HasPrefix(name, line) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// fromOutside reports whether people outside the gate write a stream, on whose
+// word more depends than whether it is refused.
+func fromOutside(stream schemas.Stream) bool {
+	return stream == schemas.Decisions || stream == schemas.Outcomes || stream == schemas.Control
+}
+
+// asCopied returns a block of headers as AUDIT has it.
+func asCopied(block []byte) []byte {
+	for _, line := range uncopied {
+		for from := 0; ; {
+			i := bytes.Index(block[from:], []byte("\n"+line))
+			if i < 0 {
+				break
+			}
+			from += i
+			end := bytes.Index(block[from+1:], []byte("\r\n"))
+			if end < 0 {
+				break
+			}
+			block = slices.Concat(block[:from+1], block[from+1+end+2:])
+			if len(block) <= len("NATS/1.0\r\n\r\n") {
+				return nil
+			}
+		}
+	}
+	return block
+}
+
 // deliveredHeader returns the headers of a message that a consumer delivered.
 func deliveredHeader(m *nats.Msg) schemas.Header {
 	if m.Header == nil && headerSize(m) > 0 {
@@ -38,6 +89,9 @@ func deliveredHeader(m *nats.Msg) schemas.Header {
 // storedHeader reads a block of headers as stream has it. Of an audit record the
 // source is always found: the broker wrote it last.
 func storedHeader(stream schemas.Stream, block []byte) schemas.Header {
+	if fromOutside(stream) {
+		block = asCopied(block)
+	}
 	if len(block) == 0 {
 		return nil
 	}
@@ -128,6 +182,9 @@ func directRecord(stream schemas.Stream, m *nats.Msg, appended []string) (schema
 		take(m.Header, name)
 	}
 	r.Header = schemas.Header(m.Header)
+	if copiedOtherwise(stream, r.Header) {
+		return schemas.Record{}, errUnreadable
+	}
 	return r, nil
 }
 

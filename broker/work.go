@@ -65,7 +65,7 @@ type worker struct {
 
 func (w worker) handle(ctx context.Context, m *nats.Msg) {
 	defer w.hand.leave(m)
-	r, err := w.record(m)
+	r, err := w.record(ctx, m)
 	if err == nil {
 		err = w.dispatch(ctx, r)
 	}
@@ -101,18 +101,22 @@ func (w worker) refuse(ctx context.Context, r schemas.Record, cause any) (err er
 	return w.handler.Refuse(ctx, r, fmt.Sprint(cause))
 }
 
-// record returns m as a record.
-func (w worker) record(m *nats.Msg) (schemas.Record, error) {
+// record returns m as a record, with the headers that its copy has.
+func (w worker) record(ctx context.Context, m *nats.Msg) (schemas.Record, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return schemas.Record{}, translate("reading a message of "+string(w.stream), err)
+	}
+	header := deliveredHeader(m)
+	if copiedOtherwise(w.stream, header) {
+		return w.log.getFromLeader(ctx, "$JS.API", w.stream, getRequest{Seq: meta.Sequence.Stream})
 	}
 	return schemas.Record{
 		Stream:  w.stream,
 		Seq:     meta.Sequence.Stream,
 		Subject: text(m.Subject),
 		Time:    meta.Timestamp,
-		Header:  deliveredHeader(m),
+		Header:  header,
 		Body:    m.Data,
 	}, nil
 }

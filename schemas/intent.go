@@ -179,7 +179,7 @@ func ReadIntent(gateway Name, r Record) (Intent, error) {
 
 // readHeader takes the id from the message's headers, and returns its body.
 func (in *Intent) readHeader(r Record) ([]byte, error) {
-	if err := checkBrokerHeaders(r.Header); err != nil {
+	if err := checkBrokerHeaders(r); err != nil {
 		return nil, err
 	}
 	e, data, err := ReadEvent(r.Header, r.Body)
@@ -220,20 +220,6 @@ func checkTime(id IntentID, proposed time.Time) error {
 		return invalid("id %s: its time %s lies ahead", id, t.Format(time.RFC3339))
 	case t.Before(proposed.Add(-MaxLifetime)):
 		return invalid("id %s: its time %s is more than %s ago", id, t.Format(time.RFC3339), MaxLifetime)
-	}
-	return nil
-}
-
-// checkBrokerHeaders refuses headers that direct the broker or pretend to come
-// from it. Those it lets pass have no meaning to the gate.
-func checkBrokerHeaders(h Header) error {
-	for _, name := range h.names() {
-		switch lower := strings.ToLower(name); {
-		case !strings.HasPrefix(lower, "nats-"):
-		case name == "Nats-Msg-Id", name == "Nats-Expected-Stream":
-		default:
-			return invalid("header %s: not allowed on an intent", clip(name))
-		}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func TestReadIntentForms(t *testing.T) {
 		want schemas.IntentID
 	}{
 		"bare":             {published(nil, body), schemas.SequenceID(7)},
-		"bare with msg id": {published(schemas.Header{"Nats-Msg-Id": {"x"}, "Nats-Expected-Stream": {"INTENTS"}, "X-Other": {"y"}}, body), schemas.SequenceID(7)},
+		"bare with msg id": {published(schemas.Header{"Nats-Msg-Id": {"x"}, "X-Other": {"y"}}, body), schemas.SequenceID(7)},
 		"binary":           {published(binary(), body), id},
 		"structured":       {published(structured, envelope+`,"data":`+body+`}`), id},
 		"another source":   {published(binary("ce-source", "https://agents.example/1"), body), id},
@@ -154,7 +154,7 @@ func TestReadIntentHostileHeaders(t *testing.T) {
 		"Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit", "Nats-Required-Api-Level", "Nats-Trace-Dest", "Nats-Trace-Only",
 		"Nats-Schedule", "Nats-Schedule-TTL", "Nats-Schedule-Target", "Nats-Schedule-Source", "Nats-Scheduler", "Nats-Schedule-Next",
 		"Nats-Service-Error", "Nats-Pending-Messages", "Nats-Pin-Id", "Nats-Response-Type", "Nats-Anything", "Nats-", "Nats-\xff",
-		"nats-msg-id", "NATS-MSG-ID", "Nats-Msg-ID", "Nats-expected-stream",
+		"nats-msg-id", "NATS-MSG-ID", "Nats-Msg-ID", "Nats-Expected-Stream", "Nats-expected-stream",
 	}
 	for _, name := range hostile {
 		in, err := schemas.ReadIntent(gate, published(binary(name, "1"), `{"params":{}}`))

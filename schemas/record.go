@@ -145,11 +145,14 @@ func Write(c Content, source string, at time.Time, traceParent string) Draft {
 }
 
 // Read decodes what r says into c, a pointer to the content that is expected
-// there. It returns a [Fault] if r has another type, a later version, or stands
-// on a subject that is not the one its content names or not one of the grammar:
-// what a subject says (agent, intent, queue …) is fit for a filter once it was
-// read.
+// there. It returns a [Fault] if r has another type, a later version, headers of
+// the broker's, or stands on a subject that is not the one its content names or
+// not one of the grammar: what a subject says (agent, intent, queue …) is fit for
+// a filter once it was read.
 func Read(r Record, c Content) error {
+	if err := checkBrokerHeaders(r); err != nil {
+		return err
+	}
 	e, data, err := ReadEvent(r.Header, r.Body)
 	if err != nil {
 		return err
@@ -168,6 +171,34 @@ func Read(r Record, c Content) error {
 	}
 	_, err = ParseSubject(r.Subject)
 	return err
+}
+
+// checkBrokerHeaders refuses headers that direct the broker or pretend to come
+// from it. They tell a record of its writer's from an answer of the broker that
+// somebody had sent there, by asking a question in its name. A message id has no
+// meaning to the gate; what the gate expected of a stream as it wrote has none
+// any more.
+func checkBrokerHeaders(r Record) error {
+	refused := ""
+	for name := range r.Header {
+		switch {
+		case len(name) < len("Nats-") || !strings.EqualFold(name[:len("Nats-")], "Nats-"), name == "Nats-Msg-Id":
+		case strings.HasPrefix(name, "Nats-Expected-Last-Subject-Sequence") && !fromOutside(r.Subject):
+		case refused == "" || name < refused:
+			refused = name
+		}
+	}
+	if refused != "" {
+		return invalid("header %s: not allowed", clip(refused))
+	}
+	return nil
+}
+
+// fromOutside reports whether somebody outside the gate may publish on a subject.
+func fromOutside(subject string) bool {
+	kind, rest, _ := strings.Cut(subject, ".")
+	writer, _, _ := strings.Cut(rest, ".")
+	return kind == "intents" || kind == "decisions" || kind == "outcomes" || kind == "control" && writer != string(RoleProvision)
 }
 
 // checkVersion refuses what a later holdpoint wrote, before its fields are read.

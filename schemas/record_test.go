@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -123,6 +124,42 @@ func TestReadRefusesWildcards(t *testing.T) {
 		change(&d)
 		if err := schemas.Read(record(schemas.Decisions, 3, d), &schemas.Decision{}); !isFault(err) {
 			t.Errorf("%s: got %v, want a Fault", d.Subject(), err)
+		}
+	}
+}
+
+// TestReadRefusesTheBrokersHeaders: an answer of the broker that somebody had sent
+// to a stream says nothing, whoever's name it stands in. What the gate expected of
+// the stream as it wrote is no harm, and nobody else's to say.
+func TestReadRefusesTheBrokersHeaders(t *testing.T) {
+	t.Parallel()
+	identity, freeze := examples()["identity"][0].(schemas.Identity), examples()["freeze"][0].(schemas.Freeze)
+	byProvision := identity
+	byProvision.By = schemas.Name(schemas.RoleProvision)
+	for _, c := range []struct {
+		record    schemas.Record
+		into      schemas.Content
+		mayExpect bool
+	}{
+		{record(schemas.Grants, 4, lapse()), &schemas.Lapse{}, true},
+		{record(schemas.Control, 4, byProvision), &schemas.Identity{}, true},
+		{record(schemas.Control, 4, identity), &schemas.Identity{}, false},
+		{record(schemas.Control, 4, freeze), &schemas.Freeze{}, false},
+		{record(schemas.Decisions, 4, examples()["decision"][0].(schemas.Decision)), &schemas.Decision{}, false},
+		{record(schemas.Outcomes, 4, examples()["report"][0].(schemas.Report)), &schemas.Report{}, false},
+	} {
+		for name, allowed := range map[string]bool{
+			"X-Other": true, "Nats-Msg-Id": true,
+			"Nats-Expected-Last-Subject-Sequence": c.mayExpect, "Nats-Expected-Last-Subject-Sequence-Subject": c.mayExpect,
+			"Nats-Expected-Stream": false, "Nats-Subject": false, "Nats-Sequence": false, "nats-anything": false, "Nats-Unreadable": false,
+		} {
+			r := c.record
+			r.Header = maps.Clone(r.Header)
+			r.Header[name] = []string{"1"}
+			err := schemas.Read(r, c.into)
+			if allowed && err != nil || !allowed && (!isFault(err) || !strings.Contains(err.Error(), name)) {
+				t.Errorf("%s with %s: got %v", r.Subject, name, err)
+			}
 		}
 	}
 }
