@@ -8,13 +8,28 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
+// matter is what a record says that an intent is: what its digest covers, and the
+// words of its agent, which reviewers read and the digest does not cover.
+type matter struct {
+	digest schemas.Digest
+	words  mark
+}
+
+func matterOf(in schemas.Intent) matter {
+	return matter{in.Digest, markOf(in.Reason, in.Goal)}
+}
+
 // advice is what observe or recommend says of an intent.
 type advice struct {
-	at       schemas.Pointer
-	digest   schemas.Digest
+	at schemas.Pointer
+	matter
 	refused  bool // whatever the rules say, or by them
 	outcome  schemas.Outcome
+	risk     int
 	needs    []schemas.Approval
+	queue    schemas.Name // of a recommendation
+	agent    mark         // of an observation: who it takes the agent for
+	bundle   schemas.Digest
 	proposed time.Time
 	written  time.Time
 	trail    []schemas.Pointer
@@ -25,39 +40,77 @@ func (v *Verifier) takeObservation(at place, r schemas.Record) {
 	if !v.read(at, r, &o) {
 		return
 	}
-	proposal := uint64(0) // there is none of that sequence
-	if len(o.Trail) > 0 {
-		proposal = o.Trail[0].Seq
+	t, kept := v.takeAdvice(at, o.Intent, o.Opinion, advice{
+		at: r.Pointer(), refused: o.Fault != nil, agent: markOfFacts(o.Agent.Owner, o.Agent.Groups),
+		bundle: o.Bundle, written: o.At, trail: o.Trail,
+	})
+	if len(o.Trail) == 0 {
+		return
 	}
-	t := v.takeAdvice(at, o.Intent, o.Opinion, advice{at: r.Pointer(), refused: o.Fault != nil, written: o.At, trail: o.Trail})
+	proposal := o.Trail[0].Seq
 	switch {
-	case t == nil:
-		delete(v.proposals, proposal) // observed once more, after a crash
-	case !slices.Contains(t.proposals, proposal):
+	case t != nil && slices.Contains(t.proposals, proposal):
+	case kept:
 		t.proposals = append(t.proposals, proposal)
+	default:
+		delete(v.proposals, proposal) // nobody asks for it any more
 	}
+}
+
+func markOfFacts(owner string, groups []string) mark {
+	return markOf(append([]string{owner}, groups...)...)
 }
 
 func (v *Verifier) takeRecommendation(at place, r schemas.Record) {
 	var rec schemas.Recommendation
 	if v.read(at, r, &rec) {
-		v.takeAdvice(at, rec.Intent, rec.Opinion, advice{at: r.Pointer(), refused: rec.Fault != nil, written: rec.At, trail: rec.Trail})
+		v.takeAdvice(at, rec.Intent, rec.Opinion, advice{
+			at: r.Pointer(), refused: rec.Fault != nil, queue: rec.Queue,
+			bundle: rec.Bundle, written: rec.At, trail: rec.Trail,
+		})
 	}
 }
 
-// takeAdvice adds to the trail of an intent, and returns it, unless the intent is
-// over.
-func (v *Verifier) takeAdvice(at place, in schemas.Intent, o schemas.Opinion, a advice) *trail {
+// takeAdvice returns the trail of an intent, nil if that is over, and whether the
+// advice was added to it: not if nothing can come of that any more.
+func (v *Verifier) takeAdvice(at place, in schemas.Intent, o schemas.Opinion, a advice) (t *trail, kept bool) {
 	at.key = in.Key()
 	v.verify(at, in)
-	t := v.trail(at.key)
-	if t == nil {
-		return nil
+	a.matter, a.proposed = matterOf(in), in.Proposed
+	a.outcome, a.risk, a.needs, a.refused = o.Outcome, o.Risk, o.Approvals, a.refused || o.Outcome == schemas.Refuse
+	t = v.trail(at.key)
+	if t == nil || !t.wants(a) {
+		return t, false
 	}
-	a.digest, a.proposed = in.Digest, in.Proposed
-	a.outcome, a.needs, a.refused = o.Outcome, o.Approvals, a.refused || o.Outcome == schemas.Refuse
 	t.advice = append(t.advice, a)
-	return t
+	return t, true
+}
+
+// wants reports whether anything can come of advice: the intent has no verdict
+// yet, and no hold that came of other advice on the same.
+func (t *trail) wants(a advice) bool {
+	return !t.advised && (t.held == nil || t.held.digest != a.digest || slices.Contains(t.held.trail, a.at))
+}
+
+// keepTo drops what nothing can come of, now that it is known of which advice a
+// hold came. An agent may send the same as often as it likes.
+func (v *Verifier) keepTo(t *trail, h *hold) {
+	t.held = h
+	t.advice = slices.DeleteFunc(t.advice, func(a advice) bool { return !t.wants(a) })
+	t.proposals = slices.DeleteFunc(t.proposals, func(seq uint64) bool {
+		if p := v.proposals[seq]; p == nil || !t.repeats(p) {
+			return false
+		}
+		delete(v.proposals, seq)
+		return true
+	})
+}
+
+// repeats reports whether a proposal says again what is held on another.
+func (t *trail) repeats(p *proposal) bool {
+	return t.held != nil && t.held.digest == p.digest && !slices.ContainsFunc(t.held.trail, func(named schemas.Pointer) bool {
+		return named.Stream == schemas.Intents && named.Seq == p.at.seq
+	})
 }
 
 // requirements returns the approvals that a release needs on this advice.
@@ -102,7 +155,7 @@ func (v *Verifier) recommended(t *trail, s *verdict) (*advice, error) {
 // to a release, or nil.
 func (obs *advice) leadsTo(rec *advice, s *verdict) error {
 	switch {
-	case obs.digest != s.Intent.Digest || rec.digest != s.Intent.Digest:
+	case obs.matter != s.matter || rec.matter != s.matter:
 		return fmt.Errorf("releases something else than %s and %s are about", obs.at, rec.at)
 	case !slices.Equal(obs.trail, s.Trail[:1]) || !slices.Equal(rec.trail, s.Trail[:2]):
 		return fmt.Errorf("does not follow the trail of %s", rec.at)
@@ -116,6 +169,28 @@ func (obs *advice) leadsTo(rec *advice, s *verdict) error {
 		return fmt.Errorf("is older than %s, on which it is made", rec.at)
 	}
 	return nil
+}
+
+// informed says why the advice that a release names may not lead to it: it takes
+// the agent for somebody else, or goes by rules that nobody activated.
+func (v *Verifier) informed(t *trail, s *verdict) error {
+	for _, p := range s.Trail[1:3] {
+		a, err := v.advice(t, p)
+		if err != nil {
+			return err
+		}
+		if err := v.activated("names "+p.String()+", which goes by", a.bundle, moment{said: a.written}); err != nil {
+			return err
+		}
+		agent, err := v.member(s.Intent.Agent)
+		if err != nil {
+			return err
+		}
+		if p.Stream == schemas.Observed && a.agent != markOfFacts(agent.Owner, agent.Groups) {
+			return fmt.Errorf("names %s, which takes %s for somebody else", p, agent.Name)
+		}
+	}
+	return v.activated("goes by", s.Bundle, s.moment)
 }
 
 // includes reports whether every approval of some is one of all.

@@ -4,14 +4,19 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// passedOver is how far the gate can be ahead of what it has not answered: twice
-// what the broker hands out without an acknowledgement.
-const passedOver = 1 << 14
+const (
+	// farBehind is how far the gate can be ahead of what it has not answered: twice
+	// what the broker hands out without an acknowledgement.
+	farBehind = 1 << 14
+
+	// longBehind is how long the gate may answer others meanwhile.
+	longBehind = 24 * time.Hour
+)
 
 // sent is a decision or a report, which is answered or else counts.
 type sent struct {
@@ -24,6 +29,18 @@ type sent struct {
 
 	answered bool // it counts, or it is rejected
 	rejected bool
+
+	signed, forged bool // what is known of the signature
+}
+
+// signedBy reports whether it was who made the decision: a name has one key for
+// ever, so that this is found out once.
+func (s *sent) signedBy(who *member) bool {
+	if !s.signed && !s.forged {
+		s.signed = s.decision.VerifySignature(who.Key) == nil
+		s.forged = !s.signed
+	}
+	return s.signed
 }
 
 // on reports whether s is a report on g by the executor that holds it.
@@ -38,33 +55,48 @@ type inbox struct {
 	kept     map[uint64]*sent
 	counted  bits
 	rejected bits
-	last     uint64 // the last of those that were answered
+
+	last   uint64    // the last of those that were answered
+	lastAt time.Time // when AUDIT got that answer
 }
 
 func newInbox(stream schemas.Stream) inbox {
 	return inbox{stream: stream, kept: map[uint64]*sent{}, counted: bits{}, rejected: bits{}}
 }
 
-// count notes that a hold says that s counts.
-func (in *inbox) count(s *sent) {
+// count notes that a hold that AUDIT got at that time says that s counts.
+func (in *inbox) count(s *sent, at time.Time) {
 	s.answered = true
 	in.counted.set(s.at.seq)
-	in.last = max(in.last, s.at.seq)
+	in.answer(s.at.seq, at)
 }
 
-// reject notes that REJECTED says that a record does not count.
-func (in *inbox) reject(seq uint64) {
+// reject notes that a record of REJECTED that AUDIT got at that time says that
+// another does not count.
+func (in *inbox) reject(seq uint64, at time.Time) {
 	if s := in.kept[seq]; s != nil {
 		s.answered, s.rejected = true, true
 		delete(in.kept, seq)
 	}
 	in.rejected.set(seq)
-	in.last = max(in.last, seq)
+	in.answer(seq, at)
+}
+
+func (in *inbox) answer(seq uint64, at time.Time) {
+	if seq > in.last {
+		in.last, in.lastAt = seq, at
+	}
 }
 
 // passedOver reports whether the gate answered something so much later that it
-// cannot be about to answer this.
-func (in *inbox) passedOver(seq uint64) bool { return in.last > seq && in.last-seq > passedOver }
+// cannot be about to answer s.
+func (in *inbox) passedOver(s *sent, lag time.Duration) bool {
+	if in.last <= s.at.seq {
+		return false
+	}
+	behind := in.lastAt.Sub(s.at.copied)
+	return behind > longBehind || in.last-s.at.seq > farBehind && behind > lag
+}
 
 // bits is a set of numbers that mostly follow on each other.
 type bits map[uint64]*[64]uint64
@@ -101,7 +133,7 @@ func (v *Verifier) takeReport(at place, s schemas.Subject, r schemas.Record) {
 		return // nobody to answer
 	}
 	sum := sha256.Sum256(r.Body)
-	report := &sent{at: at, writer: s.Writer, body: max(1, binary.BigEndian.Uint64(sum[:]))}
+	report := &sent{at: at, writer: s.Writer, body: max(wasWithdrawn+1, binary.BigEndian.Uint64(sum[:]))}
 	v.outcomes.kept[r.Seq] = report
 	if report.report = readReport(r); report.report == nil {
 		return
@@ -132,75 +164,19 @@ func readReport(r schemas.Record) *schemas.Report {
 }
 
 // answer notes that a report counts: the first on its grant, or one that says the
-// same again. The gate does not write down that it does.
+// same again. The gate does not write down that it does, so any other waits until
+// it is rejected.
 func (v *Verifier) answer(t *trail, s *sent) error {
 	if s.answered {
 		return nil
 	}
-	switch err := v.reached(s.report.Grant); {
-	case isMissing(err):
-		return &missing{text: err.Error(), quiet: true}
-	case err != nil:
-		s.answered = errors.Is(err, errBefore)
+	if err := v.reached(s.report.Grant); errors.Is(err, errBefore) {
+		s.answered = true
 		return nil
 	}
-	for _, g := range t.grants {
-		if s.on(g) && t.firstReport(g).body == s.body {
-			s.answered = true
-		}
+	if g := t.reportedOn(s); g != nil && t.firstReport(g).body == s.body {
+		s.answered = true
+		return nil
 	}
-	return nil
-}
-
-// takeRejection takes in that a decision or a report does not count.
-func (v *Verifier) takeRejection(at place, r schemas.Record) {
-	var rejection schemas.Rejection
-	if !v.read(at, r, &rejection) {
-		return
-	}
-	t := v.trails[at.key] // if there is one, it is not to be forgotten before
-	p := rejection.Record
-	switch p.Stream {
-	case schemas.Decisions:
-		v.pose(at, t, func() error { return v.rejects(&v.decisions, rejection) })
-	case schemas.Outcomes:
-		v.pose(at, t, func() error { return v.rejects(&v.outcomes, rejection) })
-	default:
-		v.find(at, fmt.Sprintf("rejects %s, which is neither a decision nor a report", p))
-	}
-}
-
-// rejects says why a record may not be rejected. It is known by its sequence: the
-// hash adds nothing, and is lost with headers that cannot be read.
-func (v *Verifier) rejects(in *inbox, r schemas.Rejection) error {
-	if err := v.reached(r.Record); err != nil {
-		return err
-	}
-	s := in.kept[r.Record.Seq]
-	switch {
-	case in.counted.has(r.Record.Seq):
-		return fmt.Errorf("rejects %s, which counts", r.Record)
-	case s != nil && s.writer != r.Of:
-		return fmt.Errorf("rejects %s, and says so to %s instead of %s", r.Record, r.Of, s.writer)
-	case s != nil && v.endedDoubt(s):
-		return fmt.Errorf("rejects %s, which ended a doubt", r.Record)
-	}
-	in.reject(r.Record.Seq)
-	return nil
-}
-
-// endedDoubt reports whether a hold says that a doubt ended by what s reports.
-func (v *Verifier) endedDoubt(s *sent) bool {
-	t := v.trails[s.at.key]
-	if t == nil {
-		return false
-	}
-	for _, h := range t.holds {
-		for _, g := range t.grants {
-			if h.byReport() && h.doubt.Grant == g.at && t.firstReport(g) == s {
-				return true
-			}
-		}
-	}
-	return false
+	return &missing{text: "is not rejected", quiet: true}
 }

@@ -52,7 +52,7 @@ func TestRejectedAndCounted(t *testing.T) {
 }
 
 // TestPending: what the gate has not answered yet is no finding, until it has
-// answered far more than it handles at once.
+// answered far more than it handles at once, and had time to copy it.
 func TestPending(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
@@ -74,9 +74,35 @@ func TestPending(t *testing.T) {
 		t.Errorf("%d pending and %v, want 3 and nothing yet", got.Pending, got.First())
 	}
 	h.reject(h.put(schemas.Draft{Subject: "outcomes.sprinter.bot.x"}), schemas.CodeInvalid)
+	if got := h.verify(); got.First() != nil || got.Pending != 3 {
+		t.Errorf("%d pending and %v, want 3 and nothing within the lag", got.Pending, got.First())
+	}
+	h.wait(time.Minute)
+	h.reject(h.put(schemas.Draft{Subject: "outcomes.sprinter.bot.x"}), schemas.CodeInvalid)
 	got = h.verify()
 	if first := got.First(); len(got.Findings) != 1 || first.Seq != stray.Seq || !strings.Contains(first.Text, "counts nowhere") {
 		t.Errorf("found %v, want only %s", got.Findings, stray)
+	}
+}
+
+// TestPassedOver: what is not answered for a day, while others are, was passed over:
+// a denial, for one, over which the intent is released.
+func TestPassedOver(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	i := h.refund(parks(1)).park()
+	denial := h.write(i.says("ann", schemas.Deny))
+	i.vote("bob", schemas.Approve).release()
+	h.wait(23 * time.Hour)
+	h.refund(parks(1)).park().vote("bob", schemas.Approve)
+	if got := h.verify(); got.First() != nil || got.Pending != 1 {
+		t.Errorf("%d pending and %v, want 1 and nothing yet", got.Pending, got.First())
+	}
+	h.wait(2 * time.Hour)
+	h.refund(parks(1)).park().vote("bob", schemas.Approve)
+	got := h.verify()
+	if len(got.Findings) != 1 || !found(got, h.records[h.at(denial)], "counts nowhere and is not rejected, although DECISIONS/4 was answered") {
+		t.Errorf("found %v, want only %s", got.Findings, denial)
 	}
 }
 

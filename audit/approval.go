@@ -3,21 +3,68 @@ package audit
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// approved says why a hold does not have the approvals that a release needs.
-func (v *Verifier) approved(t *trail, s *verdict, h *hold, needs []schemas.Approval) error {
-	e, err := v.elect(t, h, schemas.Approve, s)
+// approved says why a hold does not have the approvals that a release needs, or
+// may not be released whatever it has.
+func (v *Verifier) approved(t *trail, s *verdict, h *hold) error {
+	if h == nil {
+		return nil
+	}
+	for _, vote := range h.votes {
+		if vote.Verdict == schemas.Deny {
+			return fmt.Errorf("releases what %s denied in %s", vote.Reviewer, vote.Decision)
+		}
+	}
+	return v.satisfied(t, h, union(s.needs, h.needs), s.moment)
+}
+
+// satisfied says why the votes of a hold do not meet approvals at a moment.
+func (v *Verifier) satisfied(t *trail, h *hold, needs []schemas.Approval, at moment) error {
+	e, err := v.elect(t, h, schemas.Approve, at)
 	if err != nil {
 		return err
 	}
 	if !e.enough(needs) {
-		return fmt.Errorf("releases without the approvals that it needs%s", e.because())
+		return fmt.Errorf("goes on without the approvals that it needs%s", e.because())
 	}
 	return nil
+}
+
+// stillApproved says why the approvals that a release had do not do for a grant:
+// reviewers who were removed meanwhile count no more. What the rules asked for
+// beside the recommendation is asked of a grant by the bundle of the release.
+func (v *Verifier) stillApproved(t *trail, s *verdict, g *grant) error {
+	if _, err := v.named(t, s); unsure(err) {
+		return err
+	}
+	h := t.hold()
+	if h == nil || h.digest != s.digest {
+		return nil
+	}
+	needs, err := v.needed(t, s)
+	if err != nil {
+		return err
+	}
+	if g.Bundle == s.Bundle {
+		needs = union(needs, h.needs)
+	}
+	return v.satisfied(t, h, needs, g.moment)
+}
+
+// needed returns the approvals that the recommendation of a release asks for. One
+// that is not the release's is found there.
+func (v *Verifier) needed(t *trail, s *verdict) ([]schemas.Approval, error) {
+	if s.judged || len(s.Trail) < 3 {
+		return s.needs, nil
+	}
+	rec, err := v.advice(t, s.Trail[2])
+	if err != nil {
+		return nil, onlyUnsure(err)
+	}
+	return rec.requirements(), nil
 }
 
 // denied says why an intent may not be refused as denied.
@@ -29,40 +76,47 @@ func (v *Verifier) denied(t *trail, s *verdict) error {
 	if h == nil {
 		return fmt.Errorf("is refused as denied, and names no hold")
 	}
-	e, err := v.elect(t, h, schemas.Deny, s)
+	e, err := v.elect(t, h, schemas.Deny, moment{}) // who denied counts, also if they were removed since
 	if err != nil {
 		return err
 	}
-	needs := h.needs
-	if len(needs) == 0 {
-		needs = []schemas.Approval{schemas.AnyReviewer()}
-	}
 	for i := range e.voters {
-		if slices.ContainsFunc(needs, func(a schemas.Approval) bool { return e.eligible(a, i) }) {
+		if e.mayDeny(h, i) {
 			return nil
 		}
 	}
 	return fmt.Errorf("is refused as denied, and nobody denied it who may%s", e.because())
 }
 
-// elect returns the election of those whose decisions on h say that, as it was at the
-// settlement. Who denied counts, also if they were removed since.
-func (v *Verifier) elect(t *trail, h *hold, says schemas.Verdict, s *verdict) (*election, error) {
-	at := s.At
-	if says == schemas.Deny {
-		at = time.Time{}
+// mayDeny reports whether a voter is eligible for any of the approvals that a hold
+// needs.
+func (e *election) mayDeny(h *hold, voter int) bool {
+	needs := h.needs
+	if len(needs) == 0 {
+		needs = []schemas.Approval{schemas.AnyReviewer()}
 	}
+	return slices.ContainsFunc(needs, func(a schemas.Approval) bool { return e.eligible(a, voter) })
+}
+
+// elect returns the election of those whose decisions on h say that, as it is at a
+// moment.
+func (v *Verifier) elect(t *trail, h *hold, says schemas.Verdict, at moment) (*election, error) {
 	voters, err := v.voters(t, h, says, at)
 	if err != nil {
 		return nil, err
 	}
-	agent, err := v.member(s.Intent.Agent)
-	return &election{Verifier: v, agent: agent, action: s.Intent.Action, voters: voters, answers: map[ballot]bool{}}, err
+	return v.electorate(h, voters)
+}
+
+// electorate returns the election of voters on h.
+func (v *Verifier) electorate(h *hold, voters []*member) (*election, error) {
+	agent, err := v.member(h.key.Agent)
+	return &election{Verifier: v, agent: agent, action: h.action, voters: voters, answers: map[ballot]bool{}}, err
 }
 
 // voters returns the persons, each once, whose decisions on h say that and count,
 // except those who were removed before a moment.
-func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at time.Time) ([]*member, error) {
+func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at moment) ([]*member, error) {
 	var voters []*member
 	for _, vote := range h.votes {
 		if vote.Verdict != says {
@@ -73,7 +127,7 @@ func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at time.Time)
 			return nil, err
 		}
 		same := func(other *member) bool { return other.Principal() == who.Principal() }
-		if err == nil && !who.gone(at) && !slices.ContainsFunc(voters, same) {
+		if err == nil && !v.gone(who, at) && !slices.ContainsFunc(voters, same) {
 			voters = append(voters, who)
 		}
 	}

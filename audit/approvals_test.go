@@ -58,11 +58,16 @@ func TestApprovals(t *testing.T) {
 			return h.refund(parks(2)).park(func(h *schemas.Hold) { h.Recommended, h.Opinion = nil, parks(1) }).vote("ann", schemas.Approve)
 		}, "without the approvals"),
 		"less than the hold wants": released(func(h *history) *intent {
-			return h.refund(releases).park(func(h *schemas.Hold) { h.Opinion = parks(2) }).vote("ann", schemas.Approve)
+			i := h.refund(releases)
+			i.opinion = parks(2)
+			return i.park(func(h *schemas.Hold) { h.Recommended = nil }).vote("ann", schemas.Approve)
 		}, "without the approvals"),
 		"a denial": released(func(h *history) *intent {
 			return h.refund(parks(1)).park().vote("ann", schemas.Deny)
-		}, "without the approvals"),
+		}, "releases what ann denied in DECISIONS/1"),
+		"an approval turned into a denial": released(func(h *history) *intent {
+			return h.refund(parks(1)).park().vote("ann", schemas.Approve).vote("ann", schemas.Deny)
+		}, "releases what ann denied in DECISIONS/2"),
 		"one who was removed": released(func(h *history) *intent {
 			i := voted("ann")(h)
 			h.write(schemas.Removal{By: "ida", Name: "ann", At: h.now})
@@ -80,11 +85,6 @@ func TestApprovals(t *testing.T) {
 			i := voted("ann")(h)
 			return i.release(func(s *schemas.Settlement) { s.Trail = s.Trail[:4] }).settled, "does not name DECISIONS/1, which counts on PARKED/2"
 		},
-		"a hold that is not parked": released(func(h *history) *intent {
-			i := voted("ann")(h)
-			i.next(func(h *schemas.Hold) { h.State = schemas.Refused })
-			return i
-		}, "settles on PARKED/3, which is refused"),
 		"a hold of another trail": func(h *history) (schemas.Pointer, string) {
 			i := voted("ann")(h)
 			return i.observe().recommend(parks(1)).release().settled, "does not follow the trail of PARKED/2"
@@ -119,12 +119,11 @@ func TestApprovals(t *testing.T) {
 			return i
 		}, "by bot, who may not decide"),
 		"in a queue that is not the reviewer's": held(func(h *history) *intent {
-			i := h.refund(parks(1)).park(func(h *schemas.Hold) { h.Queue = "legal" })
+			i := h.legal().park()
 			return i.vote("ann", schemas.Approve, func(d *schemas.Decision) { d.Queue = "legal" })
 		}, "may not decide in queue legal"),
 		"in another queue": held(func(h *history) *intent {
-			i := h.refund(parks(1)).park(func(h *schemas.Hold) { h.Queue = "legal" })
-			return i.vote("ann", schemas.Approve)
+			return h.legal().park().vote("ann", schemas.Approve)
 		}, "may not decide in queue legal"),
 		"on another digest": held(voted("ann", func(d *schemas.Decision) { d.Digest = digestOf("x") }), "is about something else"),
 		"on another intent": held(func(h *history) *intent {
@@ -163,7 +162,6 @@ func TestApprovals(t *testing.T) {
 			i := h.refund(o).park().vote("cat", schemas.Approve)
 			d := i.says("cat2", schemas.Approve)
 			p := h.write(d)
-			i.vote("ann", schemas.Deny)
 			h.reject(p, schemas.CodeVoted)
 			return i
 		}, "without the approvals"),

@@ -3,7 +3,6 @@ package audit
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -18,7 +17,7 @@ type members struct {
 // member is an identity, and since when it is none any more.
 type member struct {
 	schemas.Identity
-	removed *time.Time
+	removed *moment
 }
 
 // newMembers knows the identities of the gateway, which nobody registers.
@@ -30,10 +29,10 @@ func newMembers() members {
 	return m
 }
 
-// gone reports whether everybody must have known at a moment that the identity
-// was removed.
-func (m *member) gone(at time.Time) bool {
-	return m.removed != nil && at.After(m.removed.Add(slack))
+// gone reports whether everybody must have known at a moment that somebody was
+// removed.
+func (v *Verifier) gone(m *member, at moment) bool {
+	return m.removed != nil && at.said.After(v.known(*m.removed, at).Add(slack))
 }
 
 // separate reports whether two identities are known to be of different people.
@@ -53,14 +52,14 @@ func (v *Verifier) member(name schemas.Name) (*member, error) {
 }
 
 // registered returns the identity of a name if it had a role at a moment.
-func (v *Verifier) registered(name schemas.Name, role schemas.Role, at time.Time) (*member, error) {
+func (v *Verifier) registered(name schemas.Name, role schemas.Role, at moment) (*member, error) {
 	m, err := v.member(name)
 	switch {
 	case err != nil:
 		return nil, err
 	case m.Role != role:
 		return nil, fmt.Errorf("depends on %s, who is no %s", name, role)
-	case m.gone(at):
+	case v.gone(m, at):
 		return nil, fmt.Errorf("depends on %s, who was removed before", name)
 	}
 	return m, nil
@@ -87,11 +86,11 @@ func (v *Verifier) takeControl(at place, s schemas.Subject, r schemas.Record) {
 	case "thaw":
 		v.thaw(at, r)
 	case "bundle":
-		v.read(at, r, &schemas.Activation{})
+		v.activate(at, r)
 	case "shadow":
 		v.read(at, r, &schemas.Shadow{})
 	case "stream":
-		v.read(at, r, &schemas.StreamMade{})
+		v.make(at, r)
 	}
 }
 
@@ -128,6 +127,8 @@ func (v *Verifier) register(at place, r schemas.Record) {
 		v.find(at, fmt.Sprintf("registers %s, a name that was taken", id.Name))
 	case taken:
 		v.find(at, fmt.Sprintf("registers %s with the key of %s", id.Name, holder))
+	case v.cfg.Check != nil && v.cfg.Check(id) != nil:
+		v.find(at, fmt.Sprintf("registers %s, as no gate takes it: %v", id.Name, v.cfg.Check(id)))
 	default:
 		v.members.byName[id.Name], v.members.byKey[id.Key] = &member{Identity: id}, id.Name
 	}
@@ -143,15 +144,15 @@ func (v *Verifier) remove(at place, name schemas.Name, r schemas.Record) {
 	if m == nil || m.removed != nil || slices.Contains(schemas.GatewayRoles(), m.Role) {
 		return // nobody to remove
 	}
-	m.removed = &removal.At
+	m.removed = &moment{removal.At, at.copied}
 	delete(v.members.byKey, m.Key)
 }
 
 // freeze is one span of time in which nothing in a scope is released.
 type freeze struct {
 	at    place
-	since time.Time
-	until time.Time // zero while there is no thaw
+	since moment
+	until *moment // nil while there is no thaw
 }
 
 // freeze takes in a freeze. One that does not read is a full one, as it is to the
@@ -165,10 +166,10 @@ func (v *Verifier) freeze(at place, r schemas.Record) {
 		f.Scope = schemas.Scope{All: true}
 	}
 	spans := v.freezes[f.Scope]
-	if n := len(spans); n > 0 && spans[n-1].until.IsZero() {
+	if n := len(spans); n > 0 && spans[n-1].until == nil {
 		return // frozen already
 	}
-	v.freezes[f.Scope] = append(spans, freeze{at: at, since: f.At})
+	v.freezes[f.Scope] = append(spans, freeze{at: at, since: moment{f.At, at.copied}})
 }
 
 func (v *Verifier) thaw(at place, r schemas.Record) {
@@ -177,24 +178,60 @@ func (v *Verifier) thaw(at place, r schemas.Record) {
 		return
 	}
 	spans := v.freezes[t.Scope]
-	if n := len(spans); n > 0 && spans[n-1].until.IsZero() {
-		spans[n-1].until = t.At
+	if n := len(spans); n > 0 && spans[n-1].until == nil {
+		spans[n-1].until = &moment{t.At, at.copied}
 	}
 }
 
 // thawed returns an error if an intent was frozen at a moment. A freeze whose end
 // is not known may have had one.
-func (v *Verifier) thawed(agent schemas.Name, a schemas.Action, at time.Time) error {
+func (v *Verifier) thawed(agent schemas.Name, a schemas.Action, at moment) error {
 	for _, scope := range []schemas.Scope{{All: true}, {Agent: agent}, {Action: a}, {System: a.System()}} {
 		for _, f := range v.freezes[scope] {
 			switch {
-			case !at.After(f.since.Add(slack)):
-			case f.until.IsZero():
+			case !at.said.After(v.known(f.since, at).Add(slack)):
+			case f.until == nil:
 				return missingf("is written during the freeze of %s that CONTROL/%d begins", scope, f.at.seq)
-			case at.Before(f.until.Add(-slack)):
+			case at.said.Before(f.until.earliest().Add(-slack)):
 				return fmt.Errorf("is written during the freeze of %s that CONTROL/%d begins", scope, f.at.seq)
 			}
 		}
 	}
 	return nil
+}
+
+// activate takes in that a bundle is the active one from now on.
+func (v *Verifier) activate(at place, r schemas.Record) {
+	var a schemas.Activation
+	if !v.read(at, r, &a) {
+		return
+	}
+	if _, known := v.bundles[a.Bundle]; !known {
+		v.bundles[a.Bundle] = moment{a.At, at.copied}
+	}
+}
+
+// activated says why nobody may have gone by a bundle at a moment: who, if not nil,
+// is the beginning of that sentence. Whether the bundle was the active one still is not asked.
+func (v *Verifier) activated(who string, bundle schemas.Digest, at moment) error {
+	since, known := v.bundles[bundle]
+	switch {
+	case known && !since.earliest().After(at.said.Add(slack)):
+		return nil
+	case v.partial():
+		return errBefore
+	}
+	return missingf("%s bundle %s, which nobody had activated", who, bundle.Short())
+}
+
+// make takes in how a stream was made. Made again, it has lost what it held.
+func (v *Verifier) make(at place, r schemas.Record) {
+	var made schemas.StreamMade
+	if !v.read(at, r, &made) {
+		return
+	}
+	if before, known := v.made[made.Stream]; known && !before.Same(made) {
+		v.find(at, fmt.Sprintf("says that %s was made again, or otherwise", made.Stream))
+	}
+	v.made[made.Stream] = made
 }

@@ -11,6 +11,7 @@ import (
 // grant is the right of one executor to perform an intent.
 type grant struct {
 	schemas.Grant
+	moment
 	at     schemas.Pointer
 	before *grant // the grant before this one, or nil
 	lapsed bool   // the release had lapsed by then
@@ -27,7 +28,10 @@ func (v *Verifier) takeGrant(at place, s schemas.Subject, r schemas.Record) {
 	if !v.read(at, r, &g.Grant) {
 		return
 	}
+	g.moment = moment{g.At, at.copied}
 	v.counts.Granted++
+	v.dated(at, g.At)
+	v.repeatable(at, g)
 	t := v.trail(g.Key())
 	if t == nil {
 		v.find(at, "grants what is over")
@@ -36,6 +40,24 @@ func (v *Verifier) takeGrant(at place, s schemas.Subject, r schemas.Record) {
 	g.before, g.lapsed = t.grant(), t.lapsed
 	t.grants = append(t.grants, g)
 	v.pose(at, t, func() error { return v.granted(t, g) })
+}
+
+// repeatable makes sure that grants agree on whether an action is idempotent, as
+// long as the bundle is the same: an action that is may be granted twice.
+func (v *Verifier) repeatable(at place, g *grant) {
+	what := markOf(string(g.Bundle), string(g.Action))
+	first, known := v.idempotent[what]
+	if !known {
+		v.idempotent[what] = idempotence{g.at, g.Idempotent}
+	} else if first.is != g.Idempotent {
+		v.find(at, fmt.Sprintf("says that it is %t that %s is idempotent, and %s, by the same bundle, %t", g.Idempotent, g.Action, first.at, first.is))
+	}
+}
+
+// idempotence is what a grant says of its action.
+type idempotence struct {
+	at schemas.Pointer
+	is bool
 }
 
 // grant returns the latest grant, or nil.
@@ -63,13 +85,13 @@ func (v *Verifier) granted(t *trail, g *grant) error {
 	if err := v.attempt(t, g); err != nil {
 		return err
 	}
-	if g.At.After(t.executeBy(s, g.Trail).Add(slack)) {
+	switch {
+	case g.At.After(t.executeBy(s, g.Trail).Add(slack)):
 		return fmt.Errorf("grants what should have lapsed before")
+	case g.At.After(s.Intent.Expires().Add(slack)):
+		return fmt.Errorf("grants an intent that expired before")
 	}
-	if err := v.mayExecute(t, s, g); err != nil {
-		return err
-	}
-	return v.allowed(s, g.At)
+	return worst(v.mayExecute(t, s, g), v.stillApproved(t, s, g), v.allowed(s, g.moment), v.activated("goes by", g.Bundle, g.moment))
 }
 
 // release returns the release that a grant or a lapse names first, if it is one of
@@ -115,6 +137,8 @@ func (v *Verifier) attempt(t *trail, g *grant) error {
 		}
 	}
 	switch {
+	case t.inDoubt(b, g.At.Add(-slack)):
+		return fmt.Errorf("grants again what is in doubt since %s", b.at)
 	case b.Idempotent && !g.At.Before(b.LeaseUntil.Add(-slack)):
 		return nil
 	case slices.ContainsFunc(g.Trail, func(p schemas.Pointer) bool { return p.Stream == schemas.Decisions }):
@@ -149,11 +173,19 @@ func (t *trail) ended(g *grant, at time.Time) error {
 		}
 	}
 	for _, h := range t.holds {
-		if h.resolved() && h.doubt.Grant == g.at && h.written.Before(at) {
+		if h.resolved() && h.doubts(g) && h.written.Before(at) {
 			return fmt.Errorf("grants again what is %s by %s", h.state, h.at)
 		}
 	}
 	return nil
+}
+
+// inDoubt reports whether it was known at a moment that nobody can tell what became
+// of a grant.
+func (t *trail) inDoubt(g *grant, at time.Time) bool {
+	return slices.ContainsFunc(t.holds, func(h *hold) bool {
+		return h.state == schemas.InDoubt && h.doubts(g) && h.written.Before(at)
+	})
 }
 
 // executeBy returns when a release lapses: a retry has a time of its own.
@@ -168,7 +200,7 @@ func (t *trail) executeBy(s *verdict, named []schemas.Pointer) time.Time {
 
 // mayExecute says why an executor may not perform what was released.
 func (v *Verifier) mayExecute(t *trail, s *verdict, g *grant) error {
-	who, err := v.registered(g.Executor, schemas.RoleExecutor, g.At)
+	who, err := v.registered(g.Executor, schemas.RoleExecutor, g.moment)
 	if err != nil {
 		return err
 	}
@@ -176,11 +208,8 @@ func (v *Verifier) mayExecute(t *trail, s *verdict, g *grant) error {
 		return fmt.Errorf("grants to %s, who is not registered for %s", who.Name, g.Action.System())
 	}
 	h, err := v.named(t, s)
-	if unsure(err) {
-		return err
-	}
-	if h == nil {
-		return nil
+	if h == nil || unsure(err) {
+		return onlyUnsure(err)
 	}
 	for _, vote := range h.votes {
 		if vote.Verdict == schemas.Approve && vote.Person == who.Principal() {
@@ -224,7 +253,7 @@ func (v *Verifier) mayLapse(t *trail, l schemas.Lapse, before *grant) error {
 		by = h.deadline
 	}
 	if l.At.Before(by.Add(-slack)) {
-		return fmt.Errorf("lapses before %s", by.Format(time.RFC3339))
+		return fmt.Errorf("lapses before %s", clock(by))
 	}
 	return nil
 }
@@ -233,7 +262,7 @@ func (v *Verifier) mayLapse(t *trail, l schemas.Lapse, before *grant) error {
 // or nil.
 func (t *trail) retried(g *grant) *hold {
 	for _, h := range t.holds {
-		if h.state == schemas.Released && h.doubt != nil && h.doubt.Grant == g.at && h.doubt.Verdict == schemas.Retry {
+		if h.state == schemas.Released && h.doubts(g) && h.doubt.Verdict == schemas.Retry {
 			return h
 		}
 	}

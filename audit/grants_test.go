@@ -13,6 +13,9 @@ func claimed(h *history, edits ...func(*schemas.Grant)) *intent {
 	return h.refund(releases).release().claim("runner", edits...)
 }
 
+// looked is a release of what may be granted again, that was granted to runner.
+func looked(h *history) *intent { return h.look(releases).release().claim("runner") }
+
 func TestGrants(t *testing.T) {
 	pointer := func(s schemas.Stream, seq uint64) schemas.Pointer {
 		return schemas.Pointer{Stream: s, Seq: seq, Hash: digestOf("x")}
@@ -47,8 +50,7 @@ func TestGrants(t *testing.T) {
 			return i.claim("runner").granted, "grants what is over"
 		},
 		"a withdrawal": func(h *history) (schemas.Pointer, string) {
-			i := h.propose(schemas.Withdraw, `{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}`).observe().recommend(releases).release()
-			return i.claim("runner").granted, "releases nothing of the kind"
+			return h.withdraw(h.refund(parks(1)).park()).release().claim("runner").granted, "releases nothing of the kind"
 		},
 		"another digest": func(h *history) (schemas.Pointer, string) {
 			return claimed(h, func(g *schemas.Grant) { g.Digest = digestOf("x") }).granted, "is about something else than SETTLED/2 releases"
@@ -103,18 +105,18 @@ func TestGrants(t *testing.T) {
 			return i.claim("sprinter").granted, "grants again what may be granted once, in GRANTED/2"
 		},
 		"again too early": func(h *history) (schemas.Pointer, string) {
-			i := claimed(h, idempotent)
+			i := looked(h)
 			h.wait(49 * time.Second)
 			return i.claim("sprinter").granted, "grants again before the lease of GRANTED/2 ends"
 		},
 		"again after a report (when it was copied at once)": func(h *history) (schemas.Pointer, string) {
-			i := claimed(h, idempotent)
+			i := looked(h)
 			i.report(schemas.Done)
 			h.wait(time.Minute)
 			return i.claim("sprinter").granted, "grants again what OUTCOMES/2 reports on"
 		},
 		"again after a reviewer's word": func(h *history) (schemas.Pointer, string) {
-			i := claimed(h, idempotent).doubt().resolve("ann", schemas.WasDone)
+			i := looked(h).doubt().resolve("ann", schemas.WasDone)
 			h.wait(11 * time.Second)
 			return i.claim("sprinter").granted, "grants again what is done by PARKED/2"
 		},
@@ -136,19 +138,53 @@ func TestGrants(t *testing.T) {
 			return claimed(h, func(g *schemas.Grant) { g.Attempt = 2 }).granted, "is attempt 2, and there was none before"
 		},
 		"the first attempt twice": func(h *history) (schemas.Pointer, string) {
-			i := claimed(h, idempotent)
+			i := looked(h)
 			h.wait(time.Minute)
 			return i.claim("runner", func(g *schemas.Grant) { g.Attempt = 1 }).granted, "is attempt 1, and does not follow GRANTED/2, attempt 1"
 		},
 		"the third attempt second": func(h *history) (schemas.Pointer, string) {
-			i := claimed(h, idempotent)
+			i := looked(h)
 			h.wait(time.Minute)
 			return i.claim("runner", func(g *schemas.Grant) { g.Attempt = 3 }).granted, "is attempt 3"
 		},
 		"without the attempt before": func(h *history) (schemas.Pointer, string) {
-			i := claimed(h, idempotent)
+			i := looked(h)
 			h.wait(time.Minute)
 			return i.claim("runner", func(g *schemas.Grant) { g.Trail = g.Trail[:1] }).granted, "does not follow GRANTED/2"
+		},
+		"again while it is in doubt": func(h *history) (schemas.Pointer, string) {
+			i := looked(h).doubt()
+			h.wait(11 * time.Second)
+			return i.claim("sprinter").granted, "grants again what is in doubt since GRANTED/2"
+		},
+		"after the intent expired": func(h *history) (schemas.Pointer, string) {
+			i := claimed(h)
+			h.wait(schemas.MaxLifetime - time.Minute)
+			i.grant.LeaseUntil = h.now
+			i.doubt().resolve("ann", schemas.Retry)
+			h.wait(2 * time.Minute)
+			return i.claim("runner").granted, "grants an intent that expired before"
+		},
+		"when an approver was removed": func(h *history) (schemas.Pointer, string) {
+			i := h.refund(parks(2)).park().vote("ann", schemas.Approve).vote("bob", schemas.Approve).release()
+			h.write(schemas.Removal{By: "ida", Name: "bob", At: h.now})
+			h.wait(11 * time.Second)
+			return i.claim("runner").granted, "goes on without the approvals that it needs"
+		},
+		"without what only the hold wants": func(h *history) (schemas.Pointer, string) {
+			i := h.refund(releases)
+			i.opinion = parks(1)
+			i.park(func(h *schemas.Hold) { h.Recommended = nil }).vote("ann", schemas.Approve).release()
+			h.write(schemas.Removal{By: "ida", Name: "ann", At: h.now})
+			h.wait(11 * time.Second)
+			return i.claim("runner").granted, "goes on without the approvals that it needs"
+		},
+		"by a bundle that nobody activated": func(h *history) (schemas.Pointer, string) {
+			return claimed(h, func(g *schemas.Grant) { g.Bundle = digestOf("x") }).granted, "goes by bundle " + digestOf("x").Short()
+		},
+		"as if the action could be repeated (or the other way round)": func(h *history) (schemas.Pointer, string) {
+			return claimed(h, func(g *schemas.Grant) { g.Idempotent = true }).granted,
+				"says that it is true that shop.refund is idempotent, and GRANTED/1, by the same bundle, false"
 		},
 	})
 }
@@ -279,7 +315,7 @@ func TestDoubts(t *testing.T) {
 			i := claimed(h).doubt()
 			p := i.report(schemas.Done)
 			i.next(func(h *schemas.Hold) { h.State = schemas.Done })
-			return h.reject(p, schemas.CodeTooLate), "rejects OUTCOMES/2, which ended a doubt"
+			return h.reject(p, schemas.CodeTooLate), "rejects OUTCOMES/2, the report on GRANTED/2"
 		},
 		"a grant after a retry that was forged": func(h *history) (schemas.Pointer, string) {
 			i := claimed(h).doubt()

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -10,16 +11,21 @@ import (
 
 // hold is one state of a hold.
 type hold struct {
-	at       schemas.Pointer
-	key      schemas.Key
-	digest   schemas.Digest
+	at  schemas.Pointer
+	key schemas.Key
+	matter
+	action   schemas.Action
 	state    schemas.State
 	queue    schemas.Name
+	outcome  schemas.Outcome // of its opinion
+	risk     int
 	needs    []schemas.Approval
 	votes    []schemas.Vote
 	doubt    *schemas.Doubt
 	deadline time.Time
+	latest   time.Time // the deadline if its opinion were new
 	written  time.Time
+	copied   time.Time
 	trail    []schemas.Pointer
 
 	// unseen says that there were states before the reading.
@@ -27,32 +33,17 @@ type hold struct {
 }
 
 func newHold(h schemas.Hold, r schemas.Record) *hold {
+	latest, _ := h.Opinion.Deadline(h.At, h.Intent.Expires())
 	return &hold{
-		at: r.Pointer(), key: h.Intent.Key(), digest: h.Intent.Digest, state: h.State, queue: h.Queue,
-		needs: h.Requirements(), votes: h.Votes, doubt: h.Doubt, deadline: h.Deadline, written: h.At, trail: h.Trail,
+		at: r.Pointer(), key: h.Intent.Key(), matter: matterOf(h.Intent), action: h.Intent.Action,
+		state: h.State, queue: h.Queue,
+		outcome: h.Opinion.Outcome, risk: h.Opinion.Risk, needs: h.Requirements(), votes: h.Votes, doubt: h.Doubt,
+		deadline: h.Deadline, latest: latest, written: h.At, copied: r.Time, trail: h.Trail,
 	}
 }
 
-// resolved reports whether the intent was in doubt, and it was said whether it was
-// executed.
-func (h *hold) resolved() bool {
-	return h.doubt != nil && (h.state == schemas.Done || h.state == schemas.Failed)
-}
-
-// byReport reports whether it was the executor who said so, late, rather than a
-// reviewer.
-func (h *hold) byReport() bool {
-	return h.resolved() && (h.doubt.Verdict == "" || h.doubt.Verdict == schemas.Retry)
-}
-
-// retries reports whether a reviewer said to try again after g, in a decision
-// that is among those named.
-func (h *hold) retries(g *grant, named []schemas.Pointer) bool {
-	return h.doubt != nil && h.doubt.Grant == g.at && h.doubt.Verdict == schemas.Retry && slices.Contains(named, h.doubt.Decision)
-}
-
-// takeHold takes in a state of a hold. What is new in it is judged: votes, and the
-// end of a doubt.
+// takeHold takes in a state of a hold. What is new in it is judged: that it is
+// held, votes, and the end of a doubt.
 func (v *Verifier) takeHold(at place, r schemas.Record) {
 	var body schemas.Hold
 	if !v.read(at, r, &body) {
@@ -74,6 +65,10 @@ func (v *Verifier) takeHold(at place, r schemas.Record) {
 	v.pose(at, t, func() error { return v.follows(t, h, before) })
 }
 
+// first reports whether h is the first state of its hold, where before is what was
+// read before it.
+func (h *hold) first(before *hold) bool { return before.state == "" && !h.unseen }
+
 // follows says why a hold may not change from one state to the next. Every
 // decision that counts in it is noted, whatever else there is to say: one that
 // lies before the reading must not hide the others.
@@ -86,13 +81,21 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 		_, err := v.cast(t, h, vote)
 		all = append(all, v.count(t, h, vote.Decision), err, h.once(i))
 	}
-	if h.doubt == nil {
-		return worst(all...)
-	}
-	if h.doubt.Verdict != "" && (before.doubt == nil || before.doubt.Decision != h.doubt.Decision) {
+	if d, was := h.doubt, before.doubt; d != nil && d.Verdict != "" && (was == nil || was.Decision != d.Decision || was.Grant != d.Grant) {
 		all = append(all, v.decided(t, h))
 	}
-	return worst(append(all, v.doubted(t, h, before))...)
+	if before.state != "" || h.first(before) {
+		all = append(all, h.changes(before))
+	}
+	switch {
+	case h.doubt != nil:
+		all = append(all, v.doubted(t, h, before))
+	case h.state == schemas.Parked && h.first(before):
+		all = append(all, v.held(t, h))
+	case h.state != schemas.Parked:
+		all = append(all, v.closed(t, h))
+	}
+	return worst(all...)
 }
 
 // once says why a vote of h may not be the second of its person.
@@ -104,59 +107,97 @@ func (h *hold) once(i int) error {
 	return nil
 }
 
-// doubted says why there can be no doubt about the grant that a hold names, or why
-// it may not end as by a report. The hold does not name the report, so it may
-// still come.
-func (v *Verifier) doubted(t *trail, h, before *hold) error {
-	p := h.doubt.Grant
-	if err := v.reached(p); err != nil {
-		return err
-	}
-	i := slices.IndexFunc(t.grants, func(g *grant) bool { return g.at == p })
-	if i < 0 {
-		return fmt.Errorf("names %s, which grants nothing of the kind", p)
-	}
-	if !h.byReport() || before.resolved() {
+// changes says why a hold may not become what it is in h from what it was before.
+func (h *hold) changes(before *hold) error {
+	switch {
+	case !h.mayFollow(before):
+		return fmt.Errorf("is %s, and was %s before", h.state, cmp.Or(before.state, "nothing"))
+	case before.state == "":
 		return nil
-	}
-	if first := t.firstReport(t.grants[i]); first == nil || first.report.State != h.state {
-		return missingf("becomes %s, and no report on %s says so", h.state, p)
+	case h.matter != before.matter:
+		return fmt.Errorf("holds something else than %s", before.at)
+	case h.queue != before.queue:
+		return fmt.Errorf("stands in queue %s, and %s in queue %s", h.queue, before.at, before.queue)
+	case !slices.Equal(h.trail, before.trail):
+		return fmt.Errorf("does not follow the trail of %s", before.at)
+	case len(h.votes) < len(before.votes) || !slices.EqualFunc(before.votes, h.votes[:len(before.votes)], sameVote):
+		return fmt.Errorf("drops a vote of %s", before.at)
+	case h.state == schemas.Parked && !h.deadline.Equal(before.deadline) && !h.renewed(before):
+		return fmt.Errorf("waits until %s, and %s until %s", clock(h.deadline), before.at, clock(before.deadline))
 	}
 	return nil
 }
 
-// decided says why the decision that a hold names may not end its doubt.
-func (v *Verifier) decided(t *trail, h *hold) error {
-	p := h.doubt.Decision
-	if err := v.count(t, h, p); err != nil {
-		return err
+// mayFollow reports whether a hold can become h. Of two things at once, one may go
+// unwritten: that it was closed, before it is in doubt.
+func (h *hold) mayFollow(before *hold) bool {
+	was := before.state
+	switch h.state {
+	case schemas.Parked:
+		return h.doubt == nil && (was == "" || was == schemas.Parked)
+	case schemas.Refused:
+		return h.doubt == nil && was == schemas.Parked
+	case schemas.Released:
+		return h.doubt == nil && was == schemas.Parked || h.doubt != nil && was == schemas.InDoubt
+	case schemas.InDoubt:
+		return h.doubt != nil && (was == "" || was == schemas.Parked || was == schemas.Released)
+	case schemas.Done, schemas.Failed:
+		return h.doubt != nil && (was == schemas.InDoubt || was == schemas.Released && before.doubt != nil)
 	}
-	s, err := v.decision(h, p)
+	return false
+}
+
+func sameVote(a, b schemas.Vote) bool {
+	return a.Decision == b.Decision && a.Verdict == b.Verdict && a.Reviewer == b.Reviewer && a.Person == b.Person
+}
+
+// renewed reports whether h waits for reviewers only now, and so has a deadline of
+// its own.
+func (h *hold) renewed(before *hold) bool {
+	return before.outcome == schemas.Release && h.outcome != schemas.Release && h.deadline.Equal(h.latest)
+}
+
+// held says why an intent may not be held as it is in the first state of its hold:
+// the recommendation says otherwise.
+func (v *Verifier) held(t *trail, h *hold) error {
+	if t.advised {
+		return nil
+	}
+	if len(h.trail) != 3 || h.trail[2].Stream != schemas.Recommended {
+		return fmt.Errorf("holds without naming a recommendation")
+	}
+	rec, err := v.advice(t, h.trail[2])
 	switch {
 	case err != nil:
 		return err
-	case s.decision.Verdict != h.doubt.Verdict || !ends(h.doubt.Verdict, h.state):
-		return fmt.Errorf("becomes %s by %s, which says %q", h.state, p, s.decision.Verdict)
+	case rec.matter != h.matter:
+		return fmt.Errorf("holds something else than %s is about", rec.at)
+	case !slices.Equal(rec.trail, h.trail[:2]):
+		return fmt.Errorf("does not follow the trail of %s", rec.at)
+	case rec.queue != h.queue:
+		return fmt.Errorf("stands in queue %s, and %s says %s", h.queue, rec.at, rec.queue)
+	case h.risk < rec.risk:
+		return fmt.Errorf("shows a risk of %d, and %s says %d", h.risk, rec.at, rec.risk)
+	case !h.deadline.Equal(h.latest):
+		return fmt.Errorf("waits until %s, and its rules say %s", clock(h.deadline), clock(h.latest))
 	}
-	for _, other := range t.earlier(h) {
-		if other.doubt != nil && other.doubt.Decision == p && other.doubt.Grant != h.doubt.Grant {
-			return fmt.Errorf("ends another doubt by %s", p)
-		}
-	}
-	_, err = v.signed(t, h, s)
-	return err
+	return nil
 }
 
-// ends reports whether a doubt ends in that state by that verdict.
-func ends(v schemas.Verdict, s schemas.State) bool {
-	switch v {
-	case schemas.WasDone:
-		return s == schemas.Done
-	case schemas.WasNotDone:
-		return s == schemas.Failed
-	default:
-		return v == schemas.Retry && s == schemas.Released
+// closed says why a hold may not be closed as it is.
+func (v *Verifier) closed(t *trail, h *hold) error {
+	s := t.verdict
+	switch {
+	case s == nil && v.partial():
+		return errBefore
+	case s == nil:
+		return missingf("is %s, and nothing in SETTLED says so", h.state)
+	case s.digest != h.digest && h.state == schemas.Refused:
+		return nil // its id was used for something else
+	case s.digest != h.digest || s.State() != h.state:
+		return fmt.Errorf("is %s, and %s is not", h.state, s.at)
 	}
+	return nil
 }
 
 // countLate notes the decisions that count on a hold of an intent that is over.
@@ -173,7 +214,7 @@ func (v *Verifier) countLate(h *hold) error {
 			return err
 		}
 		if s := v.decisions.kept[p.Seq]; s != nil && s.hash == p.Hash && s.at.key == h.key {
-			v.decisions.count(s)
+			v.decisions.count(s, h.copied)
 			delete(v.decisions.kept, p.Seq)
 		}
 	}
@@ -189,7 +230,7 @@ func (v *Verifier) count(t *trail, h *hold, p schemas.Pointer) error {
 	if !s.answered {
 		t.decisions = append(t.decisions, p.Seq)
 	}
-	v.decisions.count(s)
+	v.decisions.count(s, h.copied)
 	return nil
 }
 
@@ -248,7 +289,7 @@ func (v *Verifier) signed(t *trail, h *hold, s *sent) (*member, error) {
 		return nil, fmt.Errorf("counts %s, by %s, who answers for %s", p, who.Principal(), agent.Name)
 	case !t.showed(s.decision.Shown, h):
 		return nil, fmt.Errorf("counts %s, which is about a view of the hold that never was", p)
-	case s.decision.VerifySignature(who.Key) != nil:
+	case !s.signedBy(who):
 		return nil, fmt.Errorf("counts %s, which %s did not sign", p, who.Name)
 	}
 	return who, nil
@@ -259,5 +300,10 @@ func (t *trail) showed(hash schemas.Digest, h *hold) bool {
 	return h.unseen || slices.ContainsFunc(t.earlier(h), func(state *hold) bool { return state.at.Hash == hash })
 }
 
-// earlier returns the states of the hold before h.
-func (t *trail) earlier(h *hold) []*hold { return t.holds[:max(0, slices.Index(t.holds, h))] }
+// earlier returns the states of the hold before h: all of them, if h is yet to come.
+func (t *trail) earlier(h *hold) []*hold {
+	if i := slices.Index(t.holds, h); i >= 0 {
+		return t.holds[:i]
+	}
+	return t.holds
+}

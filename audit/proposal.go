@@ -9,9 +9,9 @@ import (
 
 // proposal is a record of INTENTS: what an agent sent, whatever that is.
 type proposal struct {
-	at     place
-	hash   schemas.Digest
-	digest schemas.Digest
+	at   place
+	hash schemas.Digest
+	matter
 }
 
 // takeProposal takes in a record of INTENTS. The time at which INTENTS accepted it
@@ -32,7 +32,10 @@ func (v *Verifier) takeProposal(at place, r schemas.Record) {
 	if v.isOver(at.key) || v.isOver(schemas.Key{Agent: in.Agent, ID: schemas.SequenceID(r.Seq)}) {
 		return
 	}
-	v.proposals[r.Seq] = &proposal{at: at, hash: r.Hash(), digest: in.Digest}
+	p := &proposal{at: at, hash: r.Hash(), matter: matterOf(in)}
+	if t := v.trails[at.key]; t == nil || !t.repeats(p) {
+		v.proposals[r.Seq] = p
+	}
 }
 
 // idTime returns the time in the id that a message gives itself, or that of the
@@ -73,26 +76,10 @@ func (v *Verifier) proposed(s *verdict, at time.Time) error {
 	switch {
 	case in == nil || in.hash != p.Hash:
 		return fmt.Errorf("names %s, which says something else", p)
-	case in.at.key != s.Intent.Key() || in.digest != s.Intent.Digest:
+	case in.at.key != s.Intent.Key() || in.matter != s.matter:
 		return fmt.Errorf("releases something else than was proposed in %s", p)
 	case !timely(in.at.key, at) || at.After(in.at.copied.Add(slack)):
-		return fmt.Errorf("releases %s as proposed at %s, which cannot be", p, at.Format(time.RFC3339))
+		return fmt.Errorf("releases %s as proposed at %s, which cannot be", p, clock(at))
 	}
 	return nil
-}
-
-// takeWithdrawal remembers, for ever, which intent an agent took back: the target
-// may be refused long after the withdrawal itself is over.
-func (v *Verifier) takeWithdrawal(in schemas.Intent, r schemas.Record) {
-	var params struct {
-		ID schemas.IntentID `json:"id"`
-	}
-	if schemas.Unmarshal(in.Params, &params) == nil {
-		v.withdrawals[r.Seq] = withdrawalMark(r.Hash(), schemas.Key{Agent: in.Agent, ID: params.ID})
-	}
-}
-
-// withdrawalMark stands for a record of INTENTS that takes back target.
-func withdrawalMark(hash schemas.Digest, target schemas.Key) mark {
-	return markOf(string(hash), string(target.Agent), string(target.ID))
 }

@@ -44,6 +44,14 @@ var errBefore = errors.New("names what is from before the reading")
 // unsure reports whether err says nothing about what was asked.
 func unsure(err error) bool { return isMissing(err) || errors.Is(err, errBefore) }
 
+// onlyUnsure returns err unless it is a finding, which somebody else makes.
+func onlyUnsure(err error) error {
+	if unsure(err) {
+		return err
+	}
+	return nil
+}
+
 // worst returns the first of errs that is a finding, else the first of what is
 // missing, else that something lies before the reading.
 func worst(errs ...error) error {
@@ -107,9 +115,6 @@ func (v *Verifier) judgeDue() {
 		}
 		if c.trail != nil {
 			c.trail.unjudged--
-			if c.at.stream == schemas.Settled {
-				c.trail.advice = nil // only a release asks for it
-			}
 			v.forget(c.trail)
 		}
 	}

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -219,5 +220,127 @@ func TestReleases(t *testing.T) {
 			i := h.propose(schemas.Withdraw, `{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}`).observe().recommend(schemas.Opinion{Outcome: schemas.Refuse})
 			return i.release().settled, "releases what RECOMMENDED/2 refuses"
 		},
+		"other words in the observation": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`).observe(func(o *schemas.Observation) { o.Intent.Reason = "please" })
+			return i.recommend(releases).release().settled, "releases something else than OBSERVED/2 and RECOMMENDED/2 are about"
+		},
+		"other words in the recommendation": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`).observe()
+			i.recommend(releases, func(r *schemas.Recommendation) { r.Intent.Goal = "to help" })
+			return i.release().settled, "releases something else than OBSERVED/2 and RECOMMENDED/2 are about"
+		},
+		"other words than were proposed": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`)
+			i.Reason = "please"
+			return i.observe().recommend(releases).release().settled, "releases something else than was proposed in INTENTS/2"
+		},
+		"an agent of somebody else": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`).observe(func(o *schemas.Observation) { o.Agent.Owner = "opal" })
+			return i.recommend(releases).release().settled, "names OBSERVED/2, which takes bot for somebody else"
+		},
+		"an agent in another group": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`).observe(func(o *schemas.Observation) { o.Agent.Groups = []string{"trusted"} })
+			return i.recommend(releases).release().settled, "names OBSERVED/2, which takes bot for somebody else"
+		},
+		"an observation by no bundle": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`).observe(func(o *schemas.Observation) { o.Bundle = digestOf("x") })
+			return i.recommend(releases).release().settled, "names OBSERVED/2, which goes by bundle " + digestOf("x").Short() + ", which nobody had activated"
+		},
+		"a recommendation by no bundle": func(h *history) (schemas.Pointer, string) {
+			i := h.propose("shop.refund", `{}`).observe().recommend(releases, func(r *schemas.Recommendation) { r.Bundle = "" })
+			return i.release().settled, "names RECOMMENDED/2, which goes by bundle , which nobody had activated"
+		},
+		"by a bundle that became active later": func(h *history) (schemas.Pointer, string) {
+			p := h.refund(releases).release(func(s *schemas.Settlement) { s.Bundle = digestOf("later") }).settled
+			h.wait(11 * time.Second)
+			h.write(schemas.Activation{By: "pat", Bundle: digestOf("later"), At: h.now})
+			return p, "goes by bundle " + digestOf("later").Short()
+		},
+		"to be claimed when it is over": func(h *history) (schemas.Pointer, string) {
+			i := h.refund(releases)
+			p := i.release(func(s *schemas.Settlement) { s.ExecuteBy = i.Expires().Add(time.Second) }).settled
+			return p, "may be claimed until 2026-03-07T12:00:01Z, and expires 2026-03-07T12:00:00Z"
+		},
+		"on the word of who had no part in it": func(h *history) (schemas.Pointer, string) {
+			other := h.refund(parks(2)).park().vote("ann", schemas.Approve)
+			i := h.refund(releases)
+			return i.release(func(s *schemas.Settlement) { s.Trail = append(s.Trail, other.hold.Votes[0].Decision) }).settled, "names DECISIONS/1, which has no part in it"
+		},
+		"past its hold": func(h *history) (schemas.Pointer, string) {
+			i := h.refund(releases)
+			held := i.park(func(h *schemas.Hold) {
+				h.Opinion = parks(1)
+				h.Deadline, _ = h.Opinion.Deadline(h.At, h.Intent.Expires())
+			}).held
+			h.wait(11 * time.Second)
+			i.held.Seq = 0
+			return i.release().settled, "passes over " + held.String()
+		},
+		"after its deadline": func(h *history) (schemas.Pointer, string) {
+			i := h.refund(parks(1)).park().vote("ann", schemas.Approve)
+			h.wait(time.Hour + 11*time.Second)
+			return i.release().settled, "releases after the deadline of PARKED/2"
+		},
+		"an exposure that never was": func(h *history) (schemas.Pointer, string) {
+			return h.refund(releases).release(func(s *schemas.Settlement) {
+				s.Trail = append(s.Trail, schemas.Pointer{Stream: schemas.Exposed, Seq: 1000, Hash: digestOf("x")})
+			}).settled, "names EXPOSED/1000, which is not in AUDIT"
+		},
+		"another exposure": func(h *history) (schemas.Pointer, string) {
+			p := h.expose("bot")
+			p.Hash = digestOf("x")
+			return h.refund(releases).release(func(s *schemas.Settlement) { s.Trail = append(s.Trail, p) }).settled, "names EXPOSED/1, which says something else"
+		},
+		"the exposure of another": func(h *history) (schemas.Pointer, string) {
+			p := h.expose("bit")
+			return h.refund(releases).release(func(s *schemas.Settlement) { s.Trail = append(s.Trail, p) }).settled, "or is about something else"
+		},
+		"a withdrawal of what was never there": func(h *history) (schemas.Pointer, string) {
+			i := h.propose(schemas.Withdraw, `{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}`).observe().recommend(releases)
+			return i.release().settled, "says that bot/01ARZ3NDEKTSV4RRFFQ69G5FAV is withdrawn, and it is not"
+		},
+		"a withdrawal of what goes on": func(h *history) (schemas.Pointer, string) {
+			other := h.refund(releases).release()
+			i := h.propose(schemas.Withdraw, fmt.Sprintf(`{"id":%q}`, other.ID)).observe().recommend(releases)
+			return i.release().settled, "is withdrawn, and it is not"
+		},
+		"a withdrawal of what was refused otherwise, long ago": func(h *history) (schemas.Pointer, string) {
+			other := h.refund(releases).refuse(schemas.CodePolicy)
+			h.wait(time.Hour)
+			h.perform()
+			i := h.propose(schemas.Withdraw, fmt.Sprintf(`{"id":%q}`, other.ID)).observe().recommend(releases)
+			return i.release().settled, "is withdrawn, and it is not"
+		},
 	})
+}
+
+// TestDates: what execute writes while its clock agrees with the broker's says when
+// that was, or else it could step around a freeze, a removal, or a lease.
+func TestDates(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	early := h.refund(releases)
+	i := h.look(releases).release().claim("runner")
+	h.wait(2 * time.Minute)
+	h.perform()
+	late := early.release(func(s *schemas.Settlement) { s.At = s.At.Add(-119 * time.Second) }).settled
+	h.perform()
+	soon := h.refund(releases).release(func(s *schemas.Settlement) { s.At = s.At.Add(11 * time.Second) }).settled
+	i.now = h.now
+	again := i.claim("sprinter", func(g *schemas.Grant) { g.At = g.At.Add(time.Minute) }).granted
+	seen := h.write(schemas.Exposure{Agent: "bot", At: h.now.Add(time.Hour)})
+	got := h.verify()
+	for p, want := range map[schemas.Pointer]string{
+		late:  "is dated 2026-03-04T12:00:01Z, and SETTLED/2, which stands before it, 2026-03-04T12:02:00Z",
+		soon:  "is dated 2026-03-04T12:02:11Z, and AUDIT got it before",
+		again: "AUDIT got it before",
+		seen:  "AUDIT got it before",
+	} {
+		if !found(got, h.records[h.at(p)], want) {
+			t.Errorf("%s: found %v, want %s", p, got.Findings, want)
+		}
+	}
+	if len(got.Findings) != 4 {
+		t.Errorf("found %v, want these four", got.Findings)
+	}
 }

@@ -146,7 +146,7 @@ func (now *reading) countUnanswered(in *inbox) {
 			continue
 		}
 		now.counts.Pending++
-		if in.passedOver(s.at.seq) && !(now.partial() && s.at.copied.Before(now.began.Add(now.cfg.Lag))) {
+		if in.passedOver(s, now.cfg.Lag) && !(now.partial() && s.at.copied.Before(now.began.Add(now.cfg.Lag))) {
 			now.found.add(s.at, fmt.Sprintf("counts nowhere and is not rejected, although %s/%d was answered", in.stream, in.last))
 		}
 	}

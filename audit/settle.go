@@ -3,7 +3,6 @@ package audit
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -11,13 +10,23 @@ import (
 // verdict is the settlement of an intent.
 type verdict struct {
 	schemas.Settlement
+	matter
+	moment
 	at       schemas.Pointer
 	readable bool
+
+	// unfulfilled is why a withdrawal may not be released.
+	unfulfilled error
+
+	// needs are the approvals that the recommendation asks for. Until judged they
+	// are not known.
+	needs  []schemas.Approval
+	judged bool
 }
 
 // takeSettlement takes in the one verdict on an intent.
 func (v *Verifier) takeSettlement(at place, r schemas.Record) {
-	s := &verdict{}
+	s := &verdict{at: r.Pointer()}
 	if !v.read(at, r, &s.Settlement) {
 		return
 	}
@@ -27,14 +36,19 @@ func (v *Verifier) takeSettlement(at place, r schemas.Record) {
 		v.find(at, "settles what was settled before")
 		return
 	}
-	s.at, s.readable = r.Pointer(), len(s.Intent.Params) > 0
+	s.readable, s.matter, s.moment = len(s.Intent.Params) > 0, matterOf(s.Intent), moment{s.At, at.copied}
+	switch {
+	case s.Outcome != schemas.Release:
+		v.counts.Refused++
+	case s.Intent.Action == schemas.Withdraw:
+		v.counts.Released++
+		s.unfulfilled = v.fulfilled(s.Intent)
+	default:
+		v.counts.Released++
+		v.dated(at, s.At)
+	}
 	s.Intent, s.Detail, s.Tell = lean(s.Intent), "", ""
 	t.verdict = s
-	if s.Outcome == schemas.Release {
-		v.counts.Released++
-	} else {
-		v.counts.Refused++
-	}
 	v.pose(at, t, func() error { return v.settled(t) })
 }
 
@@ -62,28 +76,40 @@ func (v *Verifier) released(t *trail, s *verdict) error {
 	if err != nil {
 		return err
 	}
+	s.needs, s.judged = rec.requirements(), true
 	h, err := v.named(t, s)
 	if err != nil {
 		return err
 	}
-	switch {
-	case h == nil && rec.outcome != schemas.Release:
+	if h == nil && rec.outcome != schemas.Release {
 		return fmt.Errorf("releases what %s parks, and names no hold", rec.at)
-	case s.Intent.Action == schemas.Withdraw:
-		return nil // neither time nor rule nor freeze stands in the way of doing less
-	case s.At.After(s.Intent.Expires().Add(slack)):
-		return fmt.Errorf("releases an intent that expired before")
-	case h != nil:
-		if err := v.approved(t, s, h, union(rec.requirements(), h.needs)); err != nil {
-			return err
-		}
 	}
-	return v.allowed(s, s.At)
+	if err := v.traced(t, s, h); err != nil {
+		return err
+	}
+	if s.Intent.Action == schemas.Withdraw {
+		return s.unfulfilled // neither time nor rule nor freeze stands in the way of doing less
+	}
+	return worst(s.intime(h), v.approved(t, s, h), v.allowed(s, s.moment), v.informed(t, s))
+}
+
+// intime says why an intent may not be released any more, or not for so long.
+func (s *verdict) intime(h *hold) error {
+	expires := s.Intent.Expires()
+	switch {
+	case s.At.After(expires.Add(slack)):
+		return fmt.Errorf("releases an intent that expired before")
+	case h != nil && s.At.After(h.deadline.Add(slack)):
+		return fmt.Errorf("releases after the deadline of %s", h.at)
+	case s.ExecuteBy.After(expires):
+		return fmt.Errorf("may be claimed until %s, and expires %s", clock(s.ExecuteBy), clock(expires))
+	}
+	return nil
 }
 
 // allowed says why CONTROL does not let an intent be released or granted at a
 // moment.
-func (v *Verifier) allowed(s *verdict, at time.Time) error {
+func (v *Verifier) allowed(s *verdict, at moment) error {
 	agent, err := v.registered(s.Intent.Agent, schemas.RoleAgent, at)
 	if err != nil {
 		return err
@@ -115,7 +141,7 @@ func (v *Verifier) named(t *trail, s *verdict) (*hold, error) {
 // leadsTo says why a hold does not lead to a settlement, or nil.
 func (h *hold) leadsTo(s *verdict) error {
 	switch {
-	case h.digest != s.Intent.Digest:
+	case h.matter != s.matter:
 		return fmt.Errorf("settles something else than %s is about", h.at)
 	case h.state != schemas.Parked:
 		return fmt.Errorf("settles on %s, which is %s", h.at, h.state)
@@ -132,18 +158,34 @@ func (h *hold) leadsTo(s *verdict) error {
 	return nil
 }
 
-// withdrawn says why an intent may not be refused as withdrawn.
-func (v *Verifier) withdrawn(s *verdict) error {
-	for _, p := range s.Trail {
-		if p.Stream != schemas.Intents {
-			continue
-		}
-		if err := v.reached(p); err != nil {
+// traced says why a release may not name what it names beside its recommendation,
+// or why it may not do without a hold: only the hold, the decisions that count
+// on it, and what the agent was exposed to have a part in it.
+func (v *Verifier) traced(t *trail, s *verdict, h *hold) error {
+	if over := t.heldBefore(s); h == nil && over != nil {
+		return fmt.Errorf("passes over %s", over.at)
+	}
+	rest := s.Trail[3:]
+	if h != nil {
+		rest = slices.DeleteFunc(slices.Clone(rest), func(p schemas.Pointer) bool {
+			return p == h.at || slices.ContainsFunc(h.votes, func(vote schemas.Vote) bool { return vote.Decision == p })
+		})
+	}
+	for _, p := range rest {
+		if err := v.exposed(s.Intent.Agent, p); err != nil {
 			return err
 		}
-		if v.withdrawals[p.Seq] == withdrawalMark(p.Hash, s.Intent.Key()) {
-			return nil
-		}
 	}
-	return fmt.Errorf("is refused as withdrawn, and names no withdrawal by its agent")
+	return nil
+}
+
+// heldBefore returns the hold on what s settles, if there was one by then.
+func (t *trail) heldBefore(s *verdict) *hold {
+	i := slices.IndexFunc(t.holds, func(h *hold) bool {
+		return h.state == schemas.Parked && h.digest == s.digest && h.written.Add(slack).Before(s.At)
+	})
+	if i < 0 {
+		return nil
+	}
+	return t.holds[i]
 }

@@ -42,9 +42,7 @@ var stories = map[string]func(h *history){
 	},
 	"withdrawn, twice": func(h *history) {
 		i := h.refund(parks(1)).park()
-		w := h.propose(schemas.Withdraw, fmt.Sprintf(`{"id":%q}`, i.ID)).observe().recommend(releases)
-		i.refuse(schemas.CodeWithdrawn, func(s *schemas.Settlement) { s.Trail = append(s.Trail, w.trail[0]) })
-		w.release(func(s *schemas.Settlement) { s.ExecuteBy = time.Time{} })
+		h.withdraw(i).release(func(s *schemas.Settlement) { s.ExecuteBy = time.Time{} })
 		h.propose(schemas.Withdraw, fmt.Sprintf(`{"id":%q}`, i.ID)).observe().recommend(releases).release()
 	},
 	"withdrawn by what was answered before": func(h *history) {
@@ -117,18 +115,18 @@ var stories = map[string]func(h *history){
 		i.refuse(schemas.CodeDenied)
 	},
 	"idempotent, granted again": func(h *history) {
-		i := h.refund(releases).release().claim("runner", idempotent)
+		i := h.look(releases).release().claim("runner")
 		first, late := i.granted, i.grant.Executor
 		h.wait(time.Minute)
-		i.claim("sprinter", idempotent)
+		i.claim("sprinter")
 		h.reject(i.report(schemas.Done, func(r *schemas.Report) { r.Grant, r.Executor = first, late }), schemas.CodeNotGranted)
 		i.report(schemas.Done)
 	},
 	"granted again in the moment of a report": func(h *history) {
-		i := h.refund(releases).release().claim("runner", idempotent)
+		i := h.look(releases).release().claim("runner")
 		h.wait(time.Minute)
 		i.report(schemas.Done)
-		i.claim("sprinter", idempotent).report(schemas.Done)
+		i.claim("sprinter").report(schemas.Done)
 	},
 	"in doubt in the moment of a report": func(h *history) {
 		i := h.refund(releases).release().claim("runner")
@@ -211,6 +209,46 @@ var stories = map[string]func(h *history){
 		h.wait(time.Hour)
 		i.observe().recommend(releases)
 	},
+	"observed and proposed again while it was parked": func(h *history) {
+		i := h.refund(parks(1)).park()
+		trail := slices.Clone(i.trail)
+		for range 3 {
+			h.wait(2 * time.Minute)
+			i.observe().recommend(parks(1))
+			h.proposeAs(i.Key(), "shop.refund", string(i.Params)).observe().recommend(parks(1))
+		}
+		i.trail = trail
+		i.vote("ann", schemas.Approve).release().claim("runner").report(schemas.Done)
+	},
+	"another bundle, by which an approver who is gone is not needed": func(h *history) {
+		h.register(schemas.Identity{Name: "fay", Role: schemas.RoleReviewer, Person: "fay", Queues: []schemas.Name{"billing"}, Groups: []string{"finance"}})
+		i := h.refund(releases)
+		i.opinion = parks(1)
+		i.park(func(h *schemas.Hold) { h.Recommended = nil }).vote("fay", schemas.Approve).release()
+		h.write(schemas.Removal{By: "ida", Name: "fay", At: h.now})
+		h.write(schemas.Activation{By: "pat", Bundle: digestOf("later"), At: h.now})
+		h.wait(time.Minute)
+		i.claim("runner", func(g *schemas.Grant) { g.Bundle = digestOf("later") }).report(schemas.Done)
+	},
+	"needs approvals only when it is thawed": func(h *history) {
+		h.freeze(schemas.Scope{Agent: "bot"})
+		i := h.refund(releases).park(func(h *schemas.Hold) { h.Waiting = "frozen: agent bot" })
+		h.thaw(schemas.Scope{Agent: "bot"})
+		h.wait(time.Minute)
+		i.next(func(h *schemas.Hold) {
+			h.Waiting, h.Opinion = "", parks(1)
+			h.Deadline, _ = h.Opinion.Deadline(h.At, h.Intent.Expires())
+		})
+		i.vote("bob", schemas.Approve).release()
+	},
+	"in doubt before its hold was closed": func(h *history) {
+		i := h.refund(parks(1)).park().vote("bob", schemas.Approve)
+		open, at := i.hold, i.held
+		i.release()
+		h.records, h.seqs[schemas.ParkedHolds] = h.records[:len(h.records)-1], h.seqs[schemas.ParkedHolds]-1
+		i.hold, i.held = open, at
+		i.claim("runner").doubt().resolve("bob", schemas.WasDone)
+	},
 	"an id used twice": func(h *history) {
 		i := h.refund(parks(1)).park()
 		other := h.proposeAs(i.Key(), "shop.refund", `{"order":9}`).observe().recommend(releases)
@@ -244,8 +282,13 @@ var stories = map[string]func(h *history){
 	},
 	"exposed": func(h *history) {
 		i := h.refund(releases)
-		seen := h.write(schemas.Exposure{Agent: "bot", At: h.now, Trail: i.trail[:1], Seen: []schemas.Seen{{Action: "shop.refund", Labels: []string{"pii"}, Until: h.now.Add(time.Hour)}}})
+		seen := h.expose("bot", schemas.Seen{Action: "shop.look", Labels: []string{"pii"}, Until: h.now.Add(time.Hour)})
 		i.release(func(s *schemas.Settlement) { s.Trail = append(s.Trail, seen) })
+		h.wait(30 * time.Minute)
+		h.expose("bot", schemas.Seen{Action: "shop.read", Session: "s", Labels: []string{"x"}, Until: h.now.Add(time.Hour)},
+			schemas.Seen{Action: "shop.look", Labels: []string{"mail", "pii"}, Until: h.now.Add(time.Hour)})
+		h.wait(2 * time.Hour)
+		h.expose("bot")
 	},
 	"still open": func(h *history) {
 		h.propose("shop.refund", `{}`)

@@ -15,7 +15,11 @@ type trail struct {
 	verdict *verdict
 	grants  []*grant
 	lapsed  bool
-	reports []*sent
+	reports []*sent // in order; those that are rejected go by and by
+
+	held    *hold // the first state of the hold, when that was judged
+	advised bool  // the verdict was judged, and nothing asks for advice any more
+	gone    int   // how many of reports are rejected
 
 	proposals []uint64 // sequences in INTENTS that OBSERVED takes for this intent
 	decisions []uint64 // sequences in DECISIONS that count on it
@@ -55,10 +59,20 @@ func (v *Verifier) isOver(k schemas.Key) bool {
 	return over
 }
 
-// forget drops an intent that is over and of which every record was judged. What
-// remains tells a further verdict, and a report that says the same once more.
+// forget drops what nothing asks for any more, when every record of an intent was
+// judged: the whole of it if it is over. What remains tells a further verdict, and
+// a report that says the same once more.
 func (v *Verifier) forget(t *trail) {
-	if t.unjudged > 0 || !t.isOver() && !t.isEmpty() {
+	if t.unjudged > 0 {
+		return
+	}
+	switch {
+	case t.verdict != nil:
+		t.advice, t.advised = nil, true
+	case t.held == nil && len(t.holds) > 0 && t.holds[0].state == schemas.Parked:
+		v.keepTo(t, t.holds[0])
+	}
+	if !t.isOver() && !t.isEmpty() {
 		return
 	}
 	delete(v.trails, t.key)
@@ -77,7 +91,9 @@ func (v *Verifier) forget(t *trail) {
 		delete(v.proposals, seq)
 	}
 	v.counts.end(t)
-	v.over[markOfKey(t.key)] = t.lastWord()
+	over := markOfKey(t.key)
+	v.over[over] = t.lastWord()
+	delete(v.withdrawals, over)
 }
 
 // isEmpty reports whether the gate said nothing of the intent: all that there is
@@ -116,26 +132,61 @@ func (t *trail) outcome() schemas.State {
 		return h.state
 	}
 	for _, g := range slices.Backward(t.grants) {
-		if first := t.firstReport(g); first != nil && !first.rejected {
+		if first := t.firstReport(g); first != nil {
 			return first.report.State
 		}
 	}
 	return ""
 }
 
-// firstReport returns the first report on a grant, or nil.
+// firstReport returns the first report on a grant that is not rejected, or nil.
 func (t *trail) firstReport(g *grant) *sent {
 	for _, s := range t.reports {
-		if s.on(g) {
+		if !s.rejected && s.on(g) {
 			return s
 		}
 	}
 	return nil
 }
 
-// lastWord stands for what the report says that ended the intent: who sends the
-// same again is not answered. It is 0 if there is none.
+// disown notes that a report of the intent does not count. It may be one of very
+// many that an executor sends: of those that are rejected, the first on each grant
+// is kept, which says that something was heard of it.
+func (t *trail) disown() {
+	if t.gone++; t.gone < 64 || t.gone < len(t.reports)/2 {
+		return
+	}
+	t.gone = 0
+	heard := map[schemas.Pointer]bool{}
+	t.reports = slices.DeleteFunc(t.reports, func(s *sent) bool {
+		g := t.reportedOn(s)
+		if g == nil {
+			return s.rejected
+		}
+		first := !heard[g.at]
+		heard[g.at] = true
+		return s.rejected && !first
+	})
+}
+
+// reportedOn returns the grant that a report is on, or nil.
+func (t *trail) reportedOn(s *sent) *grant {
+	if i := slices.IndexFunc(t.grants, s.on); i >= 0 {
+		return t.grants[i]
+	}
+	return nil
+}
+
+// How an intent ended, as far as that has to be known again: that it was withdrawn,
+// or else what stands for the report that ended it.
+const wasWithdrawn = 1
+
+// lastWord returns how the intent ended: who sends the same report again is not
+// answered. It is 0 if there is nothing to know.
 func (t *trail) lastWord() uint64 {
+	if t.verdict != nil && t.verdict.Code == schemas.CodeWithdrawn {
+		return wasWithdrawn
+	}
 	for _, g := range slices.Backward(t.grants) {
 		if first := t.firstReport(g); first != nil {
 			return first.body

@@ -6,14 +6,8 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-const (
-	// slack is how far the times of two records may disagree: each clock may be
-	// five seconds off.
-	slack = 10 * time.Second
-
-	// defaultLag is longer than the gate goes on releasing while AUDIT stalls.
-	defaultLag = time.Minute
-)
+// defaultLag is longer than the gate goes on releasing while AUDIT stalls.
+const defaultLag = time.Minute
 
 // Eligibility says what the expression of an approval means.
 type Eligibility interface {
@@ -36,6 +30,10 @@ type Config struct {
 	// before that is counted as unchecked.
 	From uint64
 
+	// Check says what is wrong with an identity that no gate registers, whoever
+	// wrote it. If nil, nothing is.
+	Check func(schemas.Identity) error
+
 	// Lag is how far one origin may be behind another in AUDIT. An intent that
 	// changed within it takes five kilobytes. If zero, it is a minute.
 	Lag time.Duration
@@ -47,15 +45,20 @@ type Verifier struct {
 	audit *lane                    // AUDIT itself
 	lanes map[schemas.Stream]*lane // its origins
 
+	dates   dates
 	members members
 	freezes map[schemas.Scope][]freeze
+	bundles map[schemas.Digest]moment // since when each is known
+	made    map[schemas.Stream]schemas.StreamMade
 
-	proposals   map[uint64]*proposal // by sequence in INTENTS, until the intent is over
-	withdrawals map[uint64]mark      // by sequence in INTENTS: what a withdrawal names
+	proposals   map[uint64]*proposal  // by sequence in INTENTS, until the intent is over
+	withdrawals map[mark][]withdrawal // by the intent that is taken back, until it is over
+	exposures   exposures
 	decisions   inbox
 	outcomes    inbox
 	trails      map[schemas.Key]*trail // every intent that is not over
-	over        map[mark]uint64        // every intent that is: what its report said
+	over        map[mark]uint64        // every intent that is: how it ended
+	idempotent  map[mark]idempotence   // by bundle and action, as the first grant says
 
 	queue  queue
 	found  findings
@@ -73,10 +76,15 @@ func New(cfg Config) *Verifier {
 		cfg:         cfg,
 		audit:       newLane(schemas.Audit, max(1, cfg.From)),
 		lanes:       map[schemas.Stream]*lane{},
+		dates:       dates{},
 		members:     newMembers(),
 		freezes:     map[schemas.Scope][]freeze{},
+		bundles:     map[schemas.Digest]moment{},
+		made:        map[schemas.Stream]schemas.StreamMade{},
 		proposals:   map[uint64]*proposal{},
-		withdrawals: map[uint64]mark{},
+		withdrawals: map[mark][]withdrawal{},
+		exposures:   newExposures(),
+		idempotent:  map[mark]idempotence{},
 		decisions:   newInbox(schemas.Decisions),
 		outcomes:    newInbox(schemas.Outcomes),
 		trails:      map[schemas.Key]*trail{},
@@ -167,7 +175,7 @@ func (v *Verifier) take(at place, s schemas.Subject, r schemas.Record) {
 	case schemas.Rejected:
 		v.takeRejection(at, r)
 	case schemas.Exposed:
-		v.read(at, r, &schemas.Exposure{})
+		v.takeExposure(at, r)
 	case schemas.Control:
 		v.takeControl(at, s, r)
 	}

@@ -41,7 +41,7 @@ type history struct {
 // keys are the keys of everybody, made once.
 var keys = func() map[schemas.Name]nkeys.KeyPair {
 	keys := map[schemas.Name]nkeys.KeyPair{}
-	for _, name := range []schemas.Name{"pat", "ida", "bot", "ann", "bob", "cat", "cat2", "dan", "eve", "runner", "sprinter", "bobs-runner", "mailer"} {
+	for _, name := range []schemas.Name{"pat", "ida", "bot", "ann", "bob", "cat", "cat2", "dan", "eve", "fay", "runner", "sprinter", "bobs-runner", "mailer"} {
 		key, err := nkeys.CreateUser()
 		if err != nil {
 			panic(err)
@@ -148,6 +148,7 @@ type intent struct {
 	schemas.Intent
 	trail   []schemas.Pointer
 	opinion schemas.Opinion
+	queue   schemas.Name
 
 	hold    schemas.Hold
 	held    schemas.Pointer
@@ -190,7 +191,10 @@ func (h *history) proposed(p schemas.Pointer) *intent {
 }
 
 func (i *intent) observe(edits ...func(*schemas.Observation)) *intent {
-	o := schemas.Observation{Intent: i.Intent, Agent: schemas.AgentFacts{Name: i.Agent}, Opinion: releases, At: i.now, Trail: i.trail[:1]}
+	o := schemas.Observation{
+		Intent: i.Intent, Agent: schemas.AgentFacts{Name: i.Agent, Owner: "olga"},
+		Opinion: releases, Bundle: digestOf("bundle"), At: i.now, Trail: i.trail[:1],
+	}
 	edit(&o, edits)
 	i.trail = append(i.trail[:1:1], i.write(o))
 	return i
@@ -200,18 +204,33 @@ func (i *intent) recommend(o schemas.Opinion, edits ...func(*schemas.Recommendat
 	i.opinion = o
 	r := schemas.Recommendation{Intent: i.Intent, Opinion: o, Queue: "billing", Bundle: digestOf("bundle"), At: i.now, Trail: i.trail[:2]}
 	edit(&r, edits)
-	i.opinion = r.Opinion
+	i.opinion, i.queue = r.Opinion, r.Queue
 	i.trail = append(i.trail[:2:2], i.write(r))
 	return i
 }
 
-// refund is an intent of bot, on which rules say o.
-func (h *history) refund(o schemas.Opinion) *intent {
-	return h.propose("shop.refund", fmt.Sprintf(`{"order":%d}`, h.seqs[schemas.Intents])).observe().recommend(o)
+// refund is an intent of bot, on which rules say o. A look may be granted again.
+func (h *history) refund(o schemas.Opinion) *intent { return h.ask("shop.refund", o) }
+func (h *history) look(o schemas.Opinion) *intent   { return h.ask("shop.look", o) }
+
+func (h *history) ask(a schemas.Action, o schemas.Opinion) *intent {
+	return h.propose(a, fmt.Sprintf(`{"order":%d}`, h.seqs[schemas.Intents])).observe().recommend(o)
+}
+
+// legal is an intent that a reviewer of another queue is to decide on.
+func (h *history) legal() *intent {
+	return h.propose("shop.refund", `{}`).observe().recommend(parks(1), func(r *schemas.Recommendation) { r.Queue = "legal" })
+}
+
+// withdraw is how bot takes an intent back, which is refused because of it.
+func (h *history) withdraw(i *intent) *intent {
+	w := h.propose(schemas.Withdraw, fmt.Sprintf(`{"id":%q}`, i.ID)).observe().recommend(releases)
+	i.refuse(schemas.CodeWithdrawn, func(s *schemas.Settlement) { s.Trail = append(s.Trail, w.trail[0]) })
+	return w
 }
 
 func (i *intent) park(edits ...func(*schemas.Hold)) *intent {
-	i.hold = schemas.Hold{Intent: i.Intent, State: schemas.Parked, Queue: "billing", Opinion: i.opinion, At: i.now, Trail: i.trail}
+	i.hold = schemas.Hold{Intent: i.Intent, State: schemas.Parked, Queue: i.queue, Opinion: i.opinion, At: i.now, Trail: i.trail}
 	if i.opinion.Outcome == schemas.Park {
 		i.hold.Recommended = i.opinion.Requirements()
 	}
@@ -249,7 +268,7 @@ func (i *intent) vote(reviewer schemas.Name, verdict schemas.Verdict, edits ...f
 	return i.count(d, i.write(d))
 }
 
-var persons = map[schemas.Name]string{"ann": "ann", "bob": "bob", "cat": "cat", "cat2": "cat", "dan": "dan", "eve": "olga"}
+var persons = map[schemas.Name]string{"ann": "ann", "bob": "bob", "cat": "cat", "cat2": "cat", "dan": "dan", "eve": "olga", "fay": "fay"}
 
 // count appends the hold on which a decision counts.
 func (i *intent) count(d schemas.Decision, p schemas.Pointer) *intent {
@@ -291,6 +310,7 @@ func (i *intent) claim(executor schemas.Name, edits ...func(*schemas.Grant)) *in
 	g := schemas.Grant{
 		Agent: i.Agent, Intent: i.ID, Executor: executor, Action: i.Action, Digest: i.Digest, Attempt: i.grant.Attempt + 1,
 		LeaseUntil: i.now.Add(time.Minute), Bundle: digestOf("bundle"), At: i.now, Trail: []schemas.Pointer{i.settled},
+		Idempotent: i.Action == "shop.look",
 	}
 	if i.grant.Attempt > 0 {
 		g.Trail = append(g.Trail, i.granted)
@@ -302,8 +322,6 @@ func (i *intent) claim(executor schemas.Name, edits ...func(*schemas.Grant)) *in
 	i.grant, i.granted = g, i.write(g)
 	return i
 }
-
-func idempotent(g *schemas.Grant) { g.Idempotent = true }
 
 // report appends what the executor of the latest grant says.
 func (i *intent) report(s schemas.State, edits ...func(*schemas.Report)) schemas.Pointer {
@@ -347,6 +365,11 @@ func (i *intent) lapse(edits ...func(*schemas.Lapse)) schemas.Pointer {
 	l := schemas.Lapse{Agent: i.Agent, Intent: i.ID, Action: i.Action, Digest: i.Digest, At: i.now, Trail: []schemas.Pointer{i.settled}}
 	edit(&l, edits)
 	return i.write(l)
+}
+
+// expose appends what an agent was exposed to.
+func (h *history) expose(agent schemas.Name, seen ...schemas.Seen) schemas.Pointer {
+	return h.write(schemas.Exposure{Agent: agent, Seen: seen, At: h.now})
 }
 
 // reject appends that the gate does not count what p names.
