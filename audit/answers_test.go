@@ -197,12 +197,3 @@ func TestBounded(t *testing.T) {
 		}
 	}
 }
-
-// verifier returns a Verifier that has read records.
-func verifier(records []schemas.Record) *audit.Verifier {
-	v := audit.New(audit.Config{Gateway: gate, Eligibility: groups{}})
-	for i, r := range records {
-		v.Add(uint64(i+1), r)
-	}
-	return v
-}

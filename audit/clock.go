@@ -23,16 +23,28 @@ func (m moment) earliest() time.Time {
 	return m.said
 }
 
+// An operator's clock is nobody's to rely on. So a control record is taken to be of
+// the time at which AUDIT got it; unless AUDIT was behind when it got what depends
+// on that, and all there is to go by is what the records say.
+
 // known returns from when on whoever writes at a moment must have known of a
-// control record. An operator's clock is nobody's to rely on, so that is when
-// AUDIT got the record; unless AUDIT was behind at that moment, and all there is to go
-// by is what the record says.
+// control record.
 func (v *Verifier) known(control, at moment) time.Time {
-	if at.copied.Sub(at.said) > v.cfg.Lag {
+	if v.behind(at) {
 		return control.earliest()
 	}
 	return control.copied
 }
+
+// possible returns from when on whoever writes at a moment may have known of it.
+func (v *Verifier) possible(control, at moment) time.Time {
+	if lagging := control.copied.Add(-v.cfg.Lag); !v.behind(at) && lagging.After(control.said) {
+		return lagging
+	}
+	return control.earliest()
+}
+
+func (v *Verifier) behind(at moment) bool { return at.copied.Sub(at.said) > v.cfg.Lag }
 
 // dates is what the latest record of a stream says, of those that execute writes
 // only while its clock agrees with the broker's.

@@ -192,7 +192,7 @@ func (v *Verifier) thawed(agent schemas.Name, a schemas.Action, at moment) error
 			case !at.said.After(v.known(f.since, at).Add(slack)):
 			case f.until == nil:
 				return missingf("is written during the freeze of %s that CONTROL/%d begins", scope, f.at.seq)
-			case at.said.Before(f.until.earliest().Add(-slack)):
+			case at.said.Before(v.possible(*f.until, at).Add(-slack)):
 				return fmt.Errorf("is written during the freeze of %s that CONTROL/%d begins", scope, f.at.seq)
 			}
 		}

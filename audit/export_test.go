@@ -41,3 +41,16 @@ func (v *Verifier) Needless() (kept []string) {
 	}
 	return kept
 }
+
+// Kept counts what is in memory of records that somebody from outside sent, or
+// that the gate made of them.
+func (v *Verifier) Kept() int {
+	n := len(v.proposals) + len(v.decisions.kept) + len(v.outcomes.kept)
+	for _, all := range v.withdrawals {
+		n += len(all)
+	}
+	for _, t := range v.trails {
+		n += 1 + len(t.advice) + len(t.proposals) + len(t.decisions) + len(t.reports)
+	}
+	return n
+}

@@ -15,9 +15,13 @@ type check struct {
 	trail *trail // may be nil
 	since time.Time
 
-	// ask returns nil, what is wrong, errMissing if that cannot be said yet, or
+	// ask returns nil, what is wrong, a missing error if that cannot be said yet, or
 	// errBefore if it never can. It may be called more than once.
 	ask func() error
+
+	// then is called when the record is judged, and nothing needs to be known any
+	// more of what led to it. It may be nil.
+	then func()
 }
 
 // missing is an error that the next records may mend.
@@ -90,11 +94,13 @@ func (q *queue) pop(before time.Time) (c check, ok bool) {
 }
 
 // pose asks about a record when its time has come. Until then the trail is kept.
-func (v *Verifier) pose(at place, t *trail, ask func() error) {
+func (v *Verifier) pose(at place, t *trail, ask func() error) { v.poseThen(at, t, ask, nil) }
+
+func (v *Verifier) poseThen(at place, t *trail, ask func() error, then func()) {
 	if t != nil {
 		t.unjudged++
 	}
-	v.queue.push(check{at: at, trail: t, since: at.copied, ask: ask})
+	v.queue.push(check{at: at, trail: t, since: at.copied, ask: ask, then: then})
 }
 
 // judgeDue judges every record whose time has come. What is still missing then is
@@ -112,6 +118,9 @@ func (v *Verifier) judgeDue() {
 			v.counts.Unchecked++
 		case err != nil:
 			v.find(c.at, err.Error())
+		}
+		if c.then != nil {
+			c.then()
 		}
 		if c.trail != nil {
 			c.trail.unjudged--

@@ -49,7 +49,7 @@ func (v *Verifier) takeSettlement(at place, r schemas.Record) {
 	}
 	s.Intent, s.Detail, s.Tell = lean(s.Intent), "", ""
 	t.verdict = s
-	v.pose(at, t, func() error { return v.settled(t) })
+	v.poseThen(at, t, func() error { return v.settled(t) }, func() { v.forgetDuplicate(s) })
 }
 
 // settled says why an intent may not be settled as it is.
@@ -68,6 +68,27 @@ func (v *Verifier) settled(t *trail) error {
 		return v.withdrawn(s)
 	}
 	return nil
+}
+
+// forgetDuplicate drops what was said of an intent under an id that its agent had
+// used for another: it is refused under its own sequence, and nothing can come of
+// it under that id, unless it was held under it by then.
+func (v *Verifier) forgetDuplicate(s *verdict) {
+	if s.Code != schemas.CodeDuplicateID || len(s.Trail) == 0 {
+		return
+	}
+	seq := s.Trail[0].Seq
+	p := v.proposals[seq]
+	if p == nil || p.at.key == s.Intent.Key() {
+		return
+	}
+	t := v.trails[p.at.key]
+	if t == nil || slices.ContainsFunc(t.holds, func(h *hold) bool { return h.digest == p.digest }) {
+		return
+	}
+	delete(v.proposals, seq)
+	t.proposals = slices.DeleteFunc(t.proposals, func(other uint64) bool { return other == seq })
+	t.advice = slices.DeleteFunc(t.advice, func(a advice) bool { return slices.Contains(s.Trail, a.at) })
 }
 
 // released says why an intent may not be released.
