@@ -125,7 +125,10 @@ func (v *Verifier) Add(seq uint64, r schemas.Record) {
 		v.began = r.Time
 	}
 	s, _ := schemas.ParseSubject(r.Subject)
-	at := place{audit: seq, stream: r.Stream, seq: r.Seq, copied: r.Time, key: schemas.Key{Agent: s.Agent, ID: s.Intent}}
+	at := place{audit: seq, stream: r.Stream, seq: r.Seq, copied: r.Time}
+	if s.Intent != "" {
+		at.key = schemas.Key{Agent: s.Agent, ID: s.Intent}
+	}
 	if _, err := v.audit.advance(seq); err != nil {
 		v.find(at, err.Error())
 	}

@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"auditor":    actor,
 			"capture":    capture,
 			"eventually": eventually,
+			"forge":      forge,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PROGRAM", program)

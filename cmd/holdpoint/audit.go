@@ -13,6 +13,7 @@ import (
 	"github.com/holdpoint/holdpoint/audit"
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/identity"
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -40,9 +41,13 @@ func auditTailCommand() *cobra.Command {
 		Use:   "tail",
 		Short: "Print the records of the audit",
 		Long: `Print the records of the audit, one line each, from a sequence on. With --follow,
-go on until interrupted. With -o json a line is the whole record.`,
-		Example: "  holdpoint audit tail --since 1 --follow --key otto.key",
-		Args:    takes(),
+go on until interrupted, and say then with which sequence to go on. With -o json a
+line is the whole record.
+
+--agent leaves out messages whose own subject is not one of the agent's.`,
+		Example: `  holdpoint audit tail --since 1 --follow --key otto.key
+  holdpoint audit tail --agent billing -o json --key otto.key`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			auditor, err := dialAuditor(cmd)
 			if err != nil {
@@ -50,10 +55,14 @@ go on until interrupted. With -o json a line is the whole record.`,
 			}
 			defer auditor.Close()
 			tail := auditor.Tail(schemas.Name(agent), since)
-			if follow {
-				return quiet(tail.Follow(cmd.Context(), followAudit, printRecord(cmd)))
+			if !follow {
+				return tail.Read(cmd.Context(), printRecord(cmd))
 			}
-			return tail.Read(cmd.Context(), printRecord(cmd))
+			if err := quiet(tail.Follow(cmd.Context(), followAudit, printRecord(cmd))); err != nil {
+				return err
+			}
+			say(cmd.ErrOrStderr(), "holdpoint: to go on from here: --since %d", tail.Next())
+			return nil
 		},
 	}
 	connectionFlags(cmd)
@@ -80,7 +89,11 @@ func printRecord(cmd *cobra.Command) func(schemas.Record) error {
 			}{r.Seq, schemas.CopyOf(origin)})
 		}
 		_, lines := chapter(origin)
-		say(cmd.OutOrStdout(), "%d %s %s %s %s", r.Seq, origin.Time.UTC().Format("2006-01-02T15:04:05.000Z"), origin.Pointer(), origin.Subject, strings.Join(lines[:min(1, len(lines))], ""))
+		says := strings.Join(lines[:min(1, len(lines))], "")
+		if says == origin.Subject {
+			says = ""
+		}
+		say(cmd.OutOrStdout(), "%d %s %s %s %s", r.Seq, origin.Time.UTC().Format("2006-01-02T15:04:05.000Z"), origin.Pointer(), origin.Subject, says)
 		return nil
 	}
 }
@@ -92,27 +105,32 @@ func auditVerifyCommand() *cobra.Command {
 		Short: "Verify the audit from itself alone, and name the first record that is wrong",
 		Long: `Verify the audit from itself alone: one settlement for each intent, no release
 without a recommendation and enough eligible signed decisions on that digest, no
-grant without a release, no outcome without a grant, and more. It names the first
-record that is wrong, and exits with 1 if there is one.`,
-		Example: "  holdpoint audit verify --key otto.key",
-		Args:    takes(),
+grant without a release, no outcome without a grant, no record that is missing, and
+more. It names the first record that is wrong, and exits with 1 if there is one.
+
+What the gate has not answered, and what names a record that is not there yet, is
+pending. After a minute, by the clock of this machine, such a record is missing.`,
+		Example: `  holdpoint audit verify --key otto.key
+  holdpoint audit verify -o json --key otto.key`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			auditor, err := dialAuditor(cmd)
 			if err != nil {
 				return err
 			}
 			defer auditor.Close()
-			report, err := verifyAudit(cmd.Context(), auditor, since, progress(cmd))
+			m := newMeter(cmd)
+			report, err := verifyAudit(cmd.Context(), auditor, since, func(records uint64) {
+				m.show("%d records, %.0f/s", records, m.perSecond(int(records)))
+			})
+			m.done()
 			if err != nil {
 				return err
 			}
 			if err := output(cmd, report, func(w io.Writer) error { return printReport(w, report) }); err != nil {
 				return err
 			}
-			if first := report.First(); first != nil {
-				return ended{fmt.Errorf("the audit does not hold: %s", first), exitFailure}
-			}
-			return nil
+			return holds(report)
 		},
 	}
 	connectionFlags(cmd)
@@ -120,13 +138,27 @@ record that is wrong, and exits with 1 if there is one.`,
 	return cmd
 }
 
-// verifyAudit reads all of AUDIT that there is and verifies it.
+// holds returns an error that names the first record that is wrong, if there is one.
+func holds(r audit.Report) error {
+	first := r.First()
+	switch {
+	case first == nil:
+		return nil
+	case first.Intent == (schemas.Key{}):
+		return hint(fmt.Errorf("the audit does not hold: %s", first), "see \"holdpoint audit tail --since %d\"", first.Audit)
+	default:
+		return hint(fmt.Errorf("the audit does not hold: %s", first), "see \"holdpoint show %s\"", first.Intent)
+	}
+}
+
+// verifyAudit reads all of AUDIT that there is and verifies it. There always is
+// something: somebody registered the auditor.
 func verifyAudit(ctx context.Context, a client.Auditor, since uint64, tick func(records uint64)) (audit.Report, error) {
 	gateway, err := gatewayOf(ctx, a)
 	if err != nil {
 		return audit.Report{}, err
 	}
-	v := audit.New(audit.Config{Gateway: gateway, Eligibility: eligibility{&rules.Eligibility{}}, From: since})
+	v := audit.New(audit.Config{Gateway: gateway, Eligibility: eligibility{&rules.Eligibility{}}, Check: identity.Check, From: since})
 	var n uint64
 	err = a.Tail("", since).Read(ctx, func(r schemas.Record) error {
 		if n++; n%1000 == 0 {
@@ -134,11 +166,14 @@ func verifyAudit(ctx context.Context, a client.Auditor, since uint64, tick func(
 		}
 		origin, err := broker.Origin(r)
 		if err != nil {
-			return fmt.Errorf("AUDIT/%d: %w", r.Seq, err)
+			origin = r // no copy of anything
 		}
 		v.Add(r.Seq, origin)
 		return nil
 	})
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: nothing from AUDIT/%d on", schemas.ErrNotFound, since)
+	}
 	if err != nil {
 		return audit.Report{}, fmt.Errorf("reading the audit: %w", err)
 	}
@@ -151,11 +186,8 @@ func gatewayOf(ctx context.Context, a client.Auditor) (schemas.Name, error) {
 	var gateway schemas.Name
 	err := a.Kind("observed", 1).Read(ctx, func(r schemas.Record) error {
 		origin, err := broker.Origin(r)
-		if err != nil {
-			return err
-		}
 		var o schemas.Observation
-		if schemas.Read(origin, &o) == nil {
+		if err == nil && schemas.Read(origin, &o) == nil {
 			gateway = o.Intent.Gateway
 			return errEnough
 		}
@@ -178,12 +210,6 @@ func (e eligibility) Eligible(expr string, reviewer, agent schemas.Identity, a s
 	return e.rules.Eligible(context.Background(), expr, who, facts, a)
 }
 
-// progress says on a terminal how far a long reading is.
-func progress(cmd *cobra.Command) func(records uint64) {
-	m := newMeter(cmd)
-	return func(records uint64) { m.show("%d records", records) }
-}
-
 func printReport(w io.Writer, r audit.Report) error {
 	for _, f := range r.Findings {
 		say(w, "%s", f)
@@ -197,10 +223,22 @@ func printReport(w io.Writer, r audit.Report) error {
 
 // summary is a report in one sentence.
 func summary(r audit.Report) string {
-	verdict := "everything holds"
-	if n := len(r.Findings) + r.More; n > 0 {
-		verdict = fmt.Sprintf("%d findings", n)
+	text := fmt.Sprintf("%d records, %d intents: %d released, %d refused, %d granted, %d done, %d failed, %d lapsed, %d open",
+		r.Records, r.Intents, r.Released, r.Refused, r.Granted, r.Done, r.Failed, r.Lapsed, r.Open)
+	for _, some := range []struct {
+		n    int
+		what string
+	}{{r.InDoubt, "in doubt"}, {r.Pending, "pending"}, {r.Unchecked, "from before, and not checked"}} {
+		if some.n > 0 {
+			text += fmt.Sprintf(", %d %s", some.n, some.what)
+		}
 	}
-	return fmt.Sprintf("%d records, %d intents: %d released, %d refused, %d granted, %d done, %d failed, %d lapsed, %d open; %s",
-		r.Records, r.Intents, r.Released, r.Refused, r.Granted, r.Done, r.Failed, r.Lapsed, r.Open, verdict)
+	switch n := len(r.Findings) + r.More; n {
+	case 0:
+		return text + "; everything holds"
+	case 1:
+		return text + "; 1 finding"
+	default:
+		return text + fmt.Sprintf("; %d findings", n)
+	}
 }
