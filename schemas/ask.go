@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -124,8 +125,25 @@ type Copy struct {
 	Body    []byte    `json:"body"` // base64: what an agent sent may be no text
 }
 
-// CopyOf returns r in the form in which it travels.
-func CopyOf(r Record) Copy { return Copy(r) }
+// CopyOf returns r in the form in which it travels. What is not UTF-8 in its
+// headers is replaced: no stage writes that, and an intent, a decision or a report
+// that has it where the hash looks is refused.
+func CopyOf(r Record) Copy {
+	r.Header = r.Header.text()
+	return Copy(r)
+}
+
+// text returns h with what is not UTF-8 replaced.
+func (h Header) text() Header {
+	clean := make(Header, len(h))
+	for _, name := range h.names() {
+		to := strings.ToValidUTF8(name, "\uFFFD")
+		for _, v := range h[name] {
+			clean[to] = append(clean[to], strings.ToValidUTF8(v, "\uFFFD"))
+		}
+	}
+	return clean
+}
 
 // Record returns the record that c is a copy of.
 func (c Copy) Record() Record { return Record(c) }

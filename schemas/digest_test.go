@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
 	"github.com/gowebpki/jcs"
 	"pgregory.net/rapid"
 
@@ -203,6 +204,29 @@ func TestHashOfACopy(t *testing.T) {
 	}
 	if got := stored().Pointer(); got != (schemas.Pointer{Stream: schemas.Intents, Seq: 7, Hash: want}) {
 		t.Errorf("pointer: got %+v", got)
+	}
+}
+
+// TestCopyOfAnything: a record travels in an answer whatever its headers are, and
+// with its hash, if what is odd about them has no meaning.
+func TestCopyOfAnything(t *testing.T) {
+	t.Parallel()
+	r := stored()
+	r.Header["\xff"], r.Header["X-\xfe"] = []string{"\xff\xfe", "x"}, []string{"\xed\xa0\x80"}
+	before := maps.Clone(r.Header)
+	var back schemas.Copy
+	if err := schemas.Unmarshal([]byte(normal(t, schemas.CopyOf(r))), &back); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := back.Record().Hash(), stored().Hash(); got != want {
+		t.Errorf("sent in an answer: got %s, want %s", got, want)
+	}
+	want := []string{"\ufffd", "x"}
+	if got := back.Header["\ufffd"]; !slices.Equal(got, want) {
+		t.Errorf("odd header: got %q, want %q", got, want)
+	}
+	if diff := cmp.Diff(before, r.Header); diff != "" {
+		t.Errorf("the record itself changed (-before +after):\n%s", diff)
 	}
 }
 

@@ -42,8 +42,8 @@ func (e Event) Header() Header {
 	if !e.Time.IsZero() {
 		h["ce-time"] = []string{e.Time.UTC().Format(time.RFC3339Nano)}
 	}
-	if e.TraceParent != "" {
-		h["traceparent"] = []string{e.TraceParent}
+	if trace := traceParent(e.TraceParent); trace != "" {
+		h["traceparent"] = []string{trace}
 	}
 	return h
 }

@@ -58,6 +58,12 @@ func TestEventHeader(t *testing.T) {
 	if diff := cmp.Diff(e, got); diff != "" {
 		t.Errorf("read back (-want +got):\n%s", diff)
 	}
+	for _, odd := range []string{"\xff", "00-0-0-0", strings.Repeat("0", 30_000), traceParent + "\r\nce-id: x"} {
+		e.TraceParent = odd
+		if got, written := e.Header()["traceparent"]; written {
+			t.Errorf("trace context %.40q: written as %.40q, want it left out", odd, got)
+		}
+	}
 }
 
 func TestReadEventAccepts(t *testing.T) {
