@@ -200,10 +200,19 @@ func (v *Verifier) thawed(agent schemas.Name, a schemas.Action, at moment) error
 	return nil
 }
 
-// activate takes in that a bundle is the active one from now on.
+// activate takes in an activation, and with it that a bundle is the active one from
+// now on, if as many policy-admins want it as the bundle before asks for. Of a
+// reading that begins later it is not known what that one asked for.
 func (v *Verifier) activate(at place, r schemas.Record) {
 	var a schemas.Activation
 	if !v.read(at, r, &a) {
+		return
+	}
+	person := string(a.By)
+	if m := v.members.byName[a.By]; m != nil {
+		person = m.Principal()
+	}
+	if !v.activations.Add(r.Seq, a, person) && !v.partial() {
 		return
 	}
 	if _, known := v.bundles[a.Bundle]; !known {
@@ -224,14 +233,16 @@ func (v *Verifier) activated(who string, bundle schemas.Digest, at moment) error
 	return missingf("%s bundle %s, which nobody had activated", who, bundle.Short())
 }
 
-// make takes in how a stream was made. Made again, it has lost what it held.
+// make takes in how a stream was made. Made again, it has lost what it held; that
+// it is kept otherwise, such as with more room, is an operator's to decide, and what
+// that cost is found record by record.
 func (v *Verifier) make(at place, r schemas.Record) {
 	var made schemas.StreamMade
 	if !v.read(at, r, &made) {
 		return
 	}
-	if before, known := v.made[made.Stream]; known && !before.Same(made) {
-		v.find(at, fmt.Sprintf("says that %s was made again, or otherwise", made.Stream))
+	if before, known := v.made[made.Stream]; known && !before.Created.Equal(made.Created) {
+		v.find(at, fmt.Sprintf("says that %s was made again", made.Stream))
 	}
 	v.made[made.Stream] = made
 }

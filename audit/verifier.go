@@ -45,11 +45,12 @@ type Verifier struct {
 	audit *lane                    // AUDIT itself
 	lanes map[schemas.Stream]*lane // its origins
 
-	dates   dates
-	members members
-	freezes map[schemas.Scope][]freeze
-	bundles map[schemas.Digest]moment // since when each is known
-	made    map[schemas.Stream]schemas.StreamMade
+	dates       dates
+	members     members
+	freezes     map[schemas.Scope][]freeze
+	bundles     map[schemas.Digest]moment // since when each is known
+	activations schemas.Activations
+	made        map[schemas.Stream]schemas.StreamMade
 
 	proposals   map[uint64]*proposal  // by sequence in INTENTS, until the intent is over
 	withdrawals map[mark][]withdrawal // by the intent that is taken back, until it is over
