@@ -1,10 +1,11 @@
 # What is checked, and how, stands in .ci/run: these targets call its steps.
 
-ROUNDS  ?= 200
-HISTORY ?= 50
+ROUNDS    ?= 200
+HISTORY   ?= 50
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz e2e bench chaos soak ci clean
+.PHONY: help build demo test race lint fuzz e2e bench chaos soak ci dist clean
 
 help: ## say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,20 @@ soak: ## run the random histories HISTORY (50) times over, with new seeds
 
 ci: ## everything that must hold before a change is taken in
 	bash .ci/run
+
+# The same source gives the same archives, wherever and whenever they are made: the
+# binaries know no paths, the archives no times and no owners.
+dist: ## build dist/holdpoint-OS-ARCH.tar.gz for PLATFORMS, and their digests
+	rm -rf dist && mkdir -p dist
+	for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/} suffix= && \
+		if [ $$os = windows ]; then suffix=.exe; fi && \
+		name=holdpoint-$$os-$$arch && mkdir dist/$$name && cp README.md LICENSE dist/$$name/ && \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags='-s -w' -o dist/$$name/holdpoint$$suffix ./cmd/holdpoint && \
+		tar -C dist --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf - $$name | gzip -9n > dist/$$name.tar.gz && \
+		rm -r dist/$$name || exit 1; \
+	done
+	cd dist && sha256sum *.tar.gz > SHA256SUMS
 
 clean: ## remove what was built
 	rm -rf bin dist holdpoint
