@@ -41,6 +41,7 @@ func (b *Bundle) evaluate(ctx context.Context, at Checkpoint, f Facts, w witness
 	}
 	e.rules(ctx, p.at(at))
 	if at == Recommend {
+		e.raises(ctx, p.risks)
 		e.risks()
 		e.thresholds(p.thresholds)
 	}
@@ -130,37 +131,59 @@ func failure(id string, err error) schemas.Match {
 	return schemas.Match{Rule: id, Outcome: schemas.Park, Reason: clip(oneLine(err.Error()), maxFailure)}
 }
 
+// rules asks the rules, those that prose has a part in last: it must not use up
+// the time of others, nor make fail what they ask.
 func (e *evaluation) rules(ctx context.Context, rules []*rule) {
-	for _, r := range rules {
-		if yes, _ := e.holds(ctx, r.id, r.when, r.raise); yes {
-			e.applied(r.id)
-			e.rulings = append(e.rulings, r)
-			e.released = e.released || r.outcome == schemas.Release
+	for _, prose := range []bool{false, true} {
+		for _, r := range rules {
+			if (r.raise != nil) != prose {
+				continue
+			}
+			if yes, _ := e.holds(ctx, r.id, r.when, r.raise); yes {
+				e.applied(r.id)
+				e.rulings = append(e.rulings, r)
+				e.released = e.released || r.outcome == schemas.Release
+			}
 		}
 	}
 }
 
-// weigh finds out what the risks add. Rules and approvals may ask for the sum,
-// in which prose has no part: it could lower something there.
+// weigh finds out what the risks add that prose has no part in. Rules and approvals
+// may ask for that sum: with prose in it, a higher one could lower something.
 func (e *evaluation) weigh(ctx context.Context, risks []*risk) {
 	sum := 0
 	for _, r := range risks {
-		points, applies, err := e.points(ctx, r)
-		switch {
-		case err != nil:
-			e.unweighed = append(e.unweighed, failure(r.id, err))
-		case applies && r.raise == nil:
-			sum += points
-		}
-		if applies && err == nil {
-			e.applied(r.id)
-			e.added = append(e.added, schemas.Match{Rule: r.id, Outcome: schemas.Release, Add: points, Reason: r.reason})
+		if r.raise == nil {
+			sum += e.contribution(ctx, r)
 		}
 	}
 	e.vars.risk = types.Int(sum)
 	if len(e.unweighed) > 0 {
 		e.vars.risk = types.NewErr("the risk is not known: %s failed", e.unweighed[0].Rule)
 	}
+}
+
+// raises finds out what the others add.
+func (e *evaluation) raises(ctx context.Context, risks []*risk) {
+	for _, r := range risks {
+		if r.raise != nil {
+			e.contribution(ctx, r)
+		}
+	}
+}
+
+// contribution notes what a risk adds, or that it failed.
+func (e *evaluation) contribution(ctx context.Context, r *risk) int {
+	points, applies, err := e.points(ctx, r)
+	if err != nil {
+		e.unweighed = append(e.unweighed, failure(r.id, err))
+		return 0
+	}
+	if applies {
+		e.applied(r.id)
+		e.added = append(e.added, schemas.Match{Rule: r.id, Outcome: schemas.Release, Add: points, Reason: r.reason})
+	}
+	return points
 }
 
 // points returns what a risk adds, never less than nothing, if it applies.

@@ -133,7 +133,9 @@ func (b *Bundle) explainAt(ctx context.Context, at Checkpoint, f Facts) Checkpoi
 	}
 	if at == Recommend || p.asksRisk {
 		for _, e := range p.risks {
-			x.Considered = append(x.Considered, r.risk(e))
+			if at == Recommend || e.raise == nil {
+				x.Considered = append(x.Considered, r.risk(e))
+			}
 		}
 	}
 	if at == Recommend {

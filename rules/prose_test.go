@@ -27,6 +27,7 @@ func rising(t *rapid.T) string {
 	fmt.Fprintf(&b, "  - {actions: ['*'], park_from: %d, refuse_from: %d}\n", rapid.IntRange(0, 40).Draw(t, "park"), rapid.IntRange(40, 80).Draw(t, "refuse"))
 	b.WriteString("rules:\n  - {id: calm, at: recommend, actions: ['*'], when: risk < 20, outcome: release}\n")
 	b.WriteString("  - {id: upset, at: recommend, actions: ['*'], when: risk > 20, outcome: release}\n")
+	fmt.Fprintf(&b, "  - {id: too-risky, at: recommend, actions: ['*'], when: risk >= %d, outcome: refuse}\n", rapid.IntRange(5, 50).Draw(t, "risky"))
 	for i := range rapid.IntRange(0, 2).Draw(t, "rules") {
 		outcome := rapid.SampledFrom([]string{"park", "refuse"}).Draw(t, "outcome")
 		fmt.Fprintf(&b, "  - {id: rule-%d, at: recommend, actions: ['*'], raise: %q, outcome: %s}\n", i, truths.Draw(t, "truth"), outcome)
