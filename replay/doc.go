@@ -1,6 +1,7 @@
 // Package replay says what a bundle would have done with calls that agents made
 // without a gate: each line of a log is judged by the code of the gate, in the
-// order of its session, and counted. Its memory does not grow with the log.
+// order of its session, and counted. Its memory does not grow with the log, only with
+// how many agents are in it.
 //
 // What it cannot say is what would have happened next: an agent whose call was
 // parked or refused might have gone on otherwise than the log does. It takes a

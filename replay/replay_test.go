@@ -40,15 +40,30 @@ func run(t testing.TB, cfg replay.Config, log string) ([]string, replay.Report) 
 	return decided, r.Report()
 }
 
+// logCase is a log, and what is decided on each of its calls.
+type logCase struct {
+	log  string
+	cfg  replay.Config
+	want []string
+}
+
+func checkLogs(t *testing.T, cases map[string]logCase) {
+	t.Parallel()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, _ := run(t, c.cfg, c.log)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("verdicts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestVerdicts: a call is decided on by all three checkpoints, and the verdict
 // names what decided.
 func TestVerdicts(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		log  string
-		cfg  replay.Config
-		want []string
-	}{
+	checkLogs(t, map[string]logCase{
 		"a rule releases": {
 			log:  `{"action":"shop.refund","params":{"amount":20}}`,
 			want: []string{"release small"},
@@ -95,6 +110,18 @@ func TestVerdicts(t *testing.T) {
 			log:  `{"action":"shop.look"}` + "\n" + `{"action":"shop.look","params":null}`,
 			want: []string{"release looks", "release looks"},
 		},
+		"the answer key is passed over": {
+			log: `{"source":"x","suite":"shop","task_id":"t","kind":"attack","seq":0,"action":"shop.refund","params":{"amount":20},` +
+				`"session":"s","agent":"bot","goal":"g","observed":[],"label":{"effect":"write"}}`,
+			want: []string{"release small"},
+		},
+	})
+}
+
+// TestExposure: what an agent had been given counts in its session, and only what it
+// was given.
+func TestExposure(t *testing.T) {
+	checkLogs(t, map[string]logCase{
 		"what was read in the session counts": {
 			log: `{"session":"a","action":"shop.refund","params":{"amount":20}}
 				{"session":"a","action":"shop.ticket"}
@@ -134,6 +161,12 @@ func TestVerdicts(t *testing.T) {
 				{"action":"shop.refund","params":{"amount":20}}`,
 			want: []string{"park", "park after-reading"},
 		},
+	})
+}
+
+// TestTimes: calls that have a time are judged as of then, and others as of now.
+func TestTimes(t *testing.T) {
+	checkLogs(t, map[string]logCase{
 		"calls have their own time": {
 			log: `{"action":"shop.mail","params":{"to":"a@example.com","text":""},"time":"2026-05-04T03:00:00Z"}
 				{"action":"shop.mail","params":{"to":"a@example.com","text":""},"time":"2026-05-04T03:00:00-08:00"}
@@ -153,20 +186,7 @@ func TestVerdicts(t *testing.T) {
 				{"action":"shop.refund","params":{"amount":20},"time":"2026-05-06T12:00:00Z"}`,
 			want: []string{"release tickets", "park after-reading", "release small"},
 		},
-		"the answer key is passed over": {
-			log: `{"source":"x","suite":"shop","task_id":"t","kind":"attack","seq":0,"action":"shop.refund","params":{"amount":20},` +
-				`"session":"s","agent":"bot","goal":"g","observed":[],"label":{"effect":"write"}}`,
-			want: []string{"release small"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, _ := run(t, c.cfg, c.log)
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("verdicts (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 }
 
 // TestReport: everything is counted once, what there is most of first.

@@ -9,7 +9,7 @@ import (
 
 // maxSessions is how many sessions are followed at once. One that was silent
 // while as many others spoke is taken for ended.
-const maxSessions = 1 << 16
+const maxSessions = 1 << 15
 
 // sessionKey is what a session is known by.
 type sessionKey struct {

@@ -131,22 +131,24 @@ func sessionRows(r replay.Report) (rows [][]string) {
 // printUnknown lists the actions that the catalog does not have, and how to get
 // them in.
 func printUnknown(w io.Writer, r replay.Report) {
-	calls, n := 0, 0
+	calls := 0
+	var unknown []string
 	for _, a := range r.Actions {
 		if a.Unknown {
-			n++
 			calls += a.Calls
+			unknown = append(unknown, string(a.Action)+" ("+strconv.Itoa(a.Calls)+")")
 		}
 	}
-	if n == 0 {
+	if calls == 0 {
 		return
 	}
 	say(w, "")
 	say(w, "calls of actions that the catalog does not have, and so refused: %d", calls)
-	for _, a := range r.Actions {
-		if a.Unknown {
-			say(w, "  %s (%d)", string(a.Action), a.Calls)
-		}
+	for _, line := range unknown[:min(len(unknown), maxRows)] {
+		say(w, "  %s", line)
+	}
+	if more := len(unknown) - maxRows; more > 0 {
+		say(w, "and %d more, see -o json", more)
 	}
 	say(w, "hint: \"holdpoint policy init DIR --from tools.json\" makes a catalog of the tools of an agent")
 }
