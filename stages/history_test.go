@@ -25,23 +25,29 @@ const (
 // repeats one history.
 func TestHistoriesOverTheBroker(t *testing.T) {
 	t.Parallel()
-	a := newArena(t)
 	if text := os.Getenv("HOLDPOINT_TEST_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		must(t, err)
-		runHistory(t, a, seed)
+		runHistory(t, newArena(t), seed)
 		return
 	}
 	n := histories
 	if testing.Short() {
 		n /= 10
 	}
+	const lanes = 2 // each with a broker of its own
 	first := rand.Uint64N(1 << 40)
 	t.Logf("seeds %d to %d", first, first+uint64(n)-1)
-	for i := range n {
-		if runHistory(t, a, first+uint64(i)); t.Failed() {
-			t.Fatalf("the history with seed %d failed", first+uint64(i))
-		}
+	for lane := range lanes {
+		t.Run(strconv.Itoa(lane), func(t *testing.T) {
+			t.Parallel()
+			a := newArena(t)
+			for i := lane; i < n; i += lanes {
+				if runHistory(t, a, first+uint64(i)); t.Failed() {
+					t.Fatalf("the history with seed %d failed", first+uint64(i))
+				}
+			}
+		})
 	}
 }
 

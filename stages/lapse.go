@@ -106,7 +106,7 @@ func (e *Execute) lapse(ctx context.Context, k schemas.Key) error {
 		}
 	case e.now().Before(c.executeBy()):
 		e.Index.PostponeWork(k, c.executeBy())
-	case c.retried:
+	case grant != nil:
 		return e.lapseRetry(ctx, c, *grant, at)
 	default:
 		return e.writeLapse(ctx, c, at)
