@@ -246,6 +246,33 @@ func TestReportMeetsLapse(t *testing.T) {
 	s.wantRuling(p, "")
 }
 
+// TestReportDuringLapse: a late report that is taken in while the retry lapses stands:
+// the action was performed.
+func TestReportDuringLapse(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 1)
+	k := s.propose("bot", "sys.small")
+	must(t, s.claim("run", k))
+	s.later(2 * time.Minute)
+	s.vote(k, "ann", schemas.Retry)
+	s.drain()
+	var p schemas.Pointer
+	s.meanwhile("lapsed.", func() { p = s.reportOn(k); s.drainAt(1) })
+	s.later(time.Hour)
+	s.want(k, schemas.Done, "")
+	s.drain()
+	s.wantErr(s.claim("ran", k), schemas.ErrClosed)
+	if code, rejected := s.read().rejected[p]; rejected {
+		t.Errorf("the report is rejected: %s", code)
+	}
+	for i, r := range s.replicas {
+		s.follow(r, true)
+		if left := standings(r.execute.Index); len(left) > 0 {
+			t.Errorf("replica %d still waits for %v", i, left)
+		}
+	}
+}
+
 // TestDoubtOfOneOfTwo: an agent used an id twice, and both intents passed before
 // either was seen. What is put before the reviewers is the one that was granted,
 // and the other is refused.
