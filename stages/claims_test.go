@@ -146,6 +146,19 @@ func TestGrant(t *testing.T) {
 	s.wantErr(err, schemas.ErrUnavailable)
 }
 
+// TestLease: an executor has as long as the catalog says.
+func TestLease(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 1)
+	s.activate("narrow") // 5 m
+	k := s.propose("bot", "sys.small")
+	must(t, s.claim("run", k))
+	s.later(4 * time.Minute)
+	s.want(k, schemas.Granted, "")
+	s.later(2 * time.Minute)
+	s.want(k, schemas.InDoubt, "")
+}
+
 // TestOneGrant: of many who claim at once, from several processes, one is granted
 // it.
 func TestOneGrant(t *testing.T) {

@@ -8,56 +8,40 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// TestDecisions: what a decision brings about, and why one does not count. Whoever
-// sent it is told, and it is on record.
-func TestDecisions(t *testing.T) {
-	t.Parallel()
+// saying lets something be decided on an intent, and returns the decision.
+type saying func(*sim, schemas.Key) schemas.Pointer
+
+// by is a decision that is as it should be.
+func by(reviewer schemas.Name, v schemas.Verdict) saying {
+	return func(s *sim, k schemas.Key) schemas.Pointer { return s.vote(k, reviewer, v) }
+}
+
+// then is a decision after another one.
+func then(first schemas.Name, v schemas.Verdict, next saying) saying {
+	return func(s *sim, k schemas.Key) schemas.Pointer { s.vote(k, first, v); s.drain(); return next(s, k) }
+}
+
+// but is an approval by ann that is not as it should be.
+func but(change func(*schemas.Decision)) saying {
+	return func(s *sim, k schemas.Key) schemas.Pointer {
+		d := s.decision(k, "ann", schemas.Approve)
+		change(&d)
+		return s.say(d)
+	}
+}
+
+type decisionCase struct {
+	action schemas.Action
+	say    saying
+	code   schemas.Code // why it does not count; "" if it does
+	state  schemas.State
+	refuse schemas.Code
+}
+
+func testDecisions(t *testing.T, cases map[string]decisionCase) {
+	t.Helper()
 	a := newArena(t)
-	edit := func(change func(*schemas.Decision)) func(*sim, schemas.Key) schemas.Pointer {
-		return func(s *sim, k schemas.Key) schemas.Pointer {
-			d := s.decision(k, "ann", schemas.Approve)
-			change(&d)
-			return s.say(d)
-		}
-	}
-	by := func(reviewer schemas.Name, v schemas.Verdict) func(*sim, schemas.Key) schemas.Pointer {
-		return func(s *sim, k schemas.Key) schemas.Pointer { return s.vote(k, reviewer, v) }
-	}
-	after := func(first schemas.Name, v schemas.Verdict, then func(*sim, schemas.Key) schemas.Pointer) func(*sim, schemas.Key) schemas.Pointer {
-		return func(s *sim, k schemas.Key) schemas.Pointer { s.vote(k, first, v); s.drain(); return then(s, k) }
-	}
-	for name, c := range map[string]struct {
-		action schemas.Action
-		say    func(*sim, schemas.Key) schemas.Pointer
-		code   schemas.Code // why it does not count; "" if it does
-		state  schemas.State
-		refuse schemas.Code
-	}{
-		"one approval is enough":              {"sys.big", by("ann", schemas.Approve), "", schemas.Released, ""},
-		"a denial refuses":                    {"sys.big", by("ann", schemas.Deny), "", schemas.Refused, schemas.CodeDenied},
-		"one approval of two":                 {"sys.two", by("ann", schemas.Approve), "", schemas.Parked, ""},
-		"the second approval":                 {"sys.two", after("ann", schemas.Approve, by("ben", schemas.Approve)), "", schemas.Released, ""},
-		"one denial is stronger":              {"sys.two", after("ann", schemas.Approve, by("ben", schemas.Deny)), "", schemas.Refused, schemas.CodeDenied},
-		"own approval becomes a denial":       {"sys.two", after("ann", schemas.Approve, by("ann", schemas.Deny)), "", schemas.Refused, schemas.CodeDenied},
-		"no approval twice":                   {"sys.two", after("ann", schemas.Approve, by("ann", schemas.Approve)), schemas.CodeVoted, schemas.Parked, ""},
-		"one person is one vote":              {"sys.two", after("ann", schemas.Approve, by("ann-too", schemas.Approve)), schemas.CodeVoted, schemas.Parked, ""},
-		"nobody turns another's approval":     {"sys.two", after("ann", schemas.Approve, by("ann-too", schemas.Deny)), schemas.CodeVoted, schemas.Parked, ""},
-		"no denial becomes an approval":       {"sys.two", after("ann", schemas.Deny, by("ann", schemas.Approve)), schemas.CodeSettled, schemas.Refused, schemas.CodeDenied},
-		"no denial after the release":         {"sys.big", after("ann", schemas.Approve, by("ann", schemas.Deny)), schemas.CodeSettled, schemas.Released, ""},
-		"not in the group":                    {"sys.two", by("cat", schemas.Approve), schemas.CodeNotEligible, schemas.Parked, ""},
-		"no denial from outside the group":    {"sys.two", by("cat", schemas.Deny), schemas.CodeNotEligible, schemas.Parked, ""},
-		"the agent's owner":                   {"sys.big", by("olga", schemas.Approve), schemas.CodeNotEligible, schemas.Parked, ""},
-		"the hold is in another queue":        {"sys.big", edit(func(d *schemas.Decision) { d.Reviewer, d.Queue = "far", "attic" }), schemas.CodeWrongQueue, schemas.Parked, ""},
-		"something else than is held":         {"sys.big", edit(func(d *schemas.Decision) { d.Digest = d.Shown }), schemas.CodeWrongDigest, schemas.Parked, ""},
-		"a view that never was":               {"sys.big", edit(func(d *schemas.Decision) { d.Shown = d.Digest }), schemas.CodeNotShown, schemas.Parked, ""},
-		"a denial without a reason":           {"sys.big", edit(func(d *schemas.Decision) { d.Verdict, d.Reason = schemas.Deny, "" }), schemas.CodeInvalid, schemas.Parked, ""},
-		"a reason that is too long":           {"sys.big", edit(func(d *schemas.Decision) { d.Reason = strings.Repeat("x", schemas.MaxReason+1) }), schemas.CodeInvalid, schemas.Parked, ""},
-		"a word that does not exist":          {"sys.big", edit(func(d *schemas.Decision) { d.Verdict = "approved" }), schemas.CodeInvalid, schemas.Parked, ""},
-		"an approval needs no reason":         {"sys.big", edit(func(d *schemas.Decision) { d.Reason = "" }), "", schemas.Released, ""},
-		"a word on a doubt that is not there": {"sys.big", by("ann", schemas.WasDone), schemas.CodeNotInDoubt, schemas.Parked, ""},
-		"an intent that is not there": {"sys.big", edit(func(d *schemas.Decision) { d.Intent = schemas.NewIntentID(time.Now()) }),
-			schemas.CodeNotFound, schemas.Parked, ""},
-	} {
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, a, 1)
 			k := s.propose("bot", c.action)
@@ -67,6 +51,50 @@ func TestDecisions(t *testing.T) {
 			s.want(k, c.state, c.refuse)
 		})
 	}
+}
+
+// TestDecisions: who may decide, and what it brings about. Whoever sent a decision is
+// told, and it is on record.
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	testDecisions(t, map[string]decisionCase{
+		"one approval is enough":           {"sys.big", by("ann", schemas.Approve), "", schemas.Released, ""},
+		"a denial refuses":                 {"sys.big", by("ann", schemas.Deny), "", schemas.Refused, schemas.CodeDenied},
+		"one approval of two":              {"sys.two", by("ann", schemas.Approve), "", schemas.Parked, ""},
+		"the second approval":              {"sys.two", then("ann", schemas.Approve, by("ben", schemas.Approve)), "", schemas.Released, ""},
+		"one denial is stronger":           {"sys.two", then("ann", schemas.Approve, by("ben", schemas.Deny)), "", schemas.Refused, schemas.CodeDenied},
+		"own approval becomes a denial":    {"sys.two", then("ann", schemas.Approve, by("ann", schemas.Deny)), "", schemas.Refused, schemas.CodeDenied},
+		"no approval twice":                {"sys.two", then("ann", schemas.Approve, by("ann", schemas.Approve)), schemas.CodeVoted, schemas.Parked, ""},
+		"one person is one vote":           {"sys.two", then("ann", schemas.Approve, by("ann-too", schemas.Approve)), schemas.CodeVoted, schemas.Parked, ""},
+		"nobody turns another's approval":  {"sys.two", then("ann", schemas.Approve, by("ann-too", schemas.Deny)), schemas.CodeVoted, schemas.Parked, ""},
+		"no denial becomes an approval":    {"sys.two", then("ann", schemas.Deny, by("ann", schemas.Approve)), schemas.CodeSettled, schemas.Refused, schemas.CodeDenied},
+		"no denial after the release":      {"sys.big", then("ann", schemas.Approve, by("ann", schemas.Deny)), schemas.CodeSettled, schemas.Released, ""},
+		"not in the group":                 {"sys.two", by("cat", schemas.Approve), schemas.CodeNotEligible, schemas.Parked, ""},
+		"no denial from outside the group": {"sys.two", by("cat", schemas.Deny), schemas.CodeNotEligible, schemas.Parked, ""},
+		"the agent's owner":                {"sys.big", by("olga", schemas.Approve), schemas.CodeNotEligible, schemas.Parked, ""},
+	})
+}
+
+// TestWrongDecisions: why a decision does not count.
+func TestWrongDecisions(t *testing.T) {
+	t.Parallel()
+	testDecisions(t, map[string]decisionCase{
+		"the hold is in another queue":        {"sys.big", but(func(d *schemas.Decision) { d.Reviewer, d.Queue = "far", "attic" }), schemas.CodeWrongQueue, schemas.Parked, ""},
+		"something else than is held":         {"sys.big", but(func(d *schemas.Decision) { d.Digest = d.Shown }), schemas.CodeWrongDigest, schemas.Parked, ""},
+		"a view that never was":               {"sys.big", but(func(d *schemas.Decision) { d.Shown = d.Digest }), schemas.CodeNotShown, schemas.Parked, ""},
+		"a denial without a reason":           {"sys.big", but(func(d *schemas.Decision) { d.Verdict, d.Reason = schemas.Deny, "" }), schemas.CodeInvalid, schemas.Parked, ""},
+		"a reason that is too long":           {"sys.big", but(func(d *schemas.Decision) { d.Reason = strings.Repeat("x", schemas.MaxReason+1) }), schemas.CodeInvalid, schemas.Parked, ""},
+		"a word that does not exist":          {"sys.big", but(func(d *schemas.Decision) { d.Verdict = "approved" }), schemas.CodeInvalid, schemas.Parked, ""},
+		"an approval needs no reason":         {"sys.big", but(func(d *schemas.Decision) { d.Reason = "" }), "", schemas.Released, ""},
+		"a word on a doubt that is not there": {"sys.big", by("ann", schemas.WasDone), schemas.CodeNotInDoubt, schemas.Parked, ""},
+		"an intent that is not there": {"sys.big", but(func(d *schemas.Decision) { d.Intent = schemas.NewIntentID(time.Now()) }),
+			schemas.CodeNotFound, schemas.Parked, ""},
+		"an intent that the rules released": {"sys.big", func(s *sim, k schemas.Key) schemas.Pointer {
+			d := s.decision(k, "ann", schemas.Deny)
+			d.Intent = s.propose("bot", "sys.small").ID
+			return s.say(d)
+		}, schemas.CodeSettled, schemas.Parked, ""},
+	})
 }
 
 // TestSignature: a decision counts only as its reviewer signed it.
@@ -80,6 +108,12 @@ func TestSignature(t *testing.T) {
 			*d, _ = d.Sign(s.keys["ann"])
 			d.Verdict = schemas.Approve
 		},
+		"of another intent": func(s *sim, d *schemas.Decision) {
+			other := s.decision(s.propose("bot", "sys.big"), "ann", schemas.Approve)
+			other, _ = other.Sign(s.keys["ann"])
+			d.Signature = other.Signature
+		},
+		"of another view":   func(s *sim, d *schemas.Decision) { d.Shown = d.Digest },
 		"signed by another": func(s *sim, d *schemas.Decision) { *d, _ = d.Sign(s.keys["ben"]) },
 		"not signed":        func(_ *sim, d *schemas.Decision) { d.Signature = "" },
 	} {

@@ -19,6 +19,15 @@ func inDoubt(t *testing.T, a *arena, action schemas.Action) (*sim, schemas.Key) 
 	return s, k
 }
 
+// toRetry is an intent that was in doubt and is to be tried again.
+func toRetry(t *testing.T) (*sim, schemas.Key) {
+	t.Helper()
+	s, k := inDoubt(t, newArena(t), "sys.small")
+	s.vote(k, "ann", schemas.Retry)
+	s.drain()
+	return s, k
+}
+
 // TestDoubts: an executor that said nothing in time leaves a doubt, and a person's
 // word or its own late report ends it.
 func TestDoubts(t *testing.T) {
@@ -34,6 +43,17 @@ func TestDoubts(t *testing.T) {
 		}
 		s.later(1000 * time.Hour)
 		s.want(k, schemas.InDoubt, "")
+	})
+	t.Run("to the default queue if the action is gone", func(t *testing.T) {
+		s := newSim(t, a, 1)
+		k := s.propose("bot", "sys.small")
+		must(t, s.claim("run", k))
+		s.activate("elsewhere")
+		s.later(2 * time.Minute)
+		s.want(k, schemas.InDoubt, "")
+		if h, _ := s.held(k); h.Queue != schemas.DefaultQueue {
+			t.Errorf("in doubt in queue %s, want %s", h.Queue, schemas.DefaultQueue)
+		}
 	})
 	t.Run("an idempotent action may be tried by another for a while", func(t *testing.T) {
 		s, k := inDoubt(t, a, "sys.again")
@@ -233,12 +253,7 @@ func TestReportMeetsDoubt(t *testing.T) {
 // retry lapses.
 func TestReportMeetsLapse(t *testing.T) {
 	t.Parallel()
-	s := newSim(t, newArena(t), 1)
-	k := s.propose("bot", "sys.small")
-	must(t, s.claim("run", k))
-	s.later(2 * time.Minute)
-	s.vote(k, "ann", schemas.Retry)
-	s.drain()
+	s, k := toRetry(t)
 	p := s.reportOn(k)
 	s.later(time.Hour)
 	s.want(k, schemas.Done, "")
@@ -250,12 +265,7 @@ func TestReportMeetsLapse(t *testing.T) {
 // the action was performed.
 func TestReportDuringLapse(t *testing.T) {
 	t.Parallel()
-	s := newSim(t, newArena(t), 1)
-	k := s.propose("bot", "sys.small")
-	must(t, s.claim("run", k))
-	s.later(2 * time.Minute)
-	s.vote(k, "ann", schemas.Retry)
-	s.drain()
+	s, k := toRetry(t)
 	var p schemas.Pointer
 	s.meanwhile("lapsed.", func() { p = s.reportOn(k); s.drainAt(1) })
 	s.later(time.Hour)

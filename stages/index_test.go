@@ -193,12 +193,7 @@ func TestEndOfAnEarlierGrant(t *testing.T) {
 // doubt and the word to retry, still lets the retry lapse.
 func TestGrantReadAfterRetry(t *testing.T) {
 	t.Parallel()
-	s := newSim(t, newArena(t), 1)
-	k := s.propose("bot", "sys.small")
-	must(t, s.claim("run", k))
-	s.later(2 * time.Minute)
-	s.vote(k, "ann", schemas.Retry)
-	s.drain()
+	s, k := toRetry(t)
 	s.refresh()
 	follower := s.replicas[1].execute
 	follower.Index = NewIndex(s.now)
