@@ -103,7 +103,8 @@ func (d Delivery) Later(after time.Duration) error {
 func (d Delivery) Working() error { return translate("holding", d.msg.InProgress()) }
 
 // Pull hands up to limit released intents of a system to take, each as it comes,
-// and returns when that many came or the time to wait is over.
+// and returns when that many came or the time to wait is over. If ctx ends before,
+// what comes too late goes back to the broker.
 func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Duration, take func(Delivery)) error {
 	op := "taking releases of " + system
 	answers := make(chan *nats.Msg, limit+1) // what is taken, and the end
@@ -113,17 +114,18 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	subject := API + ".CONSUMER.MSG.NEXT." + string(schemas.Settled) + "." + SystemConsumer(system)
-	ctx, cancel := context.WithTimeout(ctx, wait+answerWait)
+	limited, cancel := context.WithTimeout(ctx, wait+answerWait)
 	defer cancel()
-	ctx, done := c.expecting(ctx, subject)
+	expecting, done := c.expecting(limited, subject)
 	defer done()
 	if err := c.pullRequest(subject, sub.Subject, limit, wait); err != nil {
 		return translate(op, err)
 	}
 	for range limit {
-		m, err := nextMsg(ctx, answers, wait+answerWait)
+		m, err := nextMsg(expecting, answers, wait+answerWait)
 		if err != nil {
-			return translate(op, why(ctx, err))
+			c.giveBack(sub, answers)
+			return translate(op, why(expecting, err))
 		}
 		if m.Reply == "" {
 			return pullStatus(op, m)
@@ -131,6 +133,24 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 		c.deliver(m, take)
 	}
 	return nil
+}
+
+// giveBack returns to the broker what it hands out until it knows that nobody
+// waits on sub any more.
+func (c *Conn) giveBack(sub *nats.Subscription, answers <-chan *nats.Msg) {
+	if !c.Connected() || sub.Drain() != nil || c.flush(context.Background()) != nil {
+		return // the broker finds out when nobody acknowledges
+	}
+	for {
+		select {
+		case m := <-answers:
+			if m.Reply != "" {
+				_ = m.Nak()
+			}
+		default:
+			return
+		}
+	}
 }
 
 // deliver hands on a release. What stands on no subject of a release is nothing

@@ -170,12 +170,8 @@ func TestNoticeIsOnlyAHint(t *testing.T) {
 // sent returns how many messages somebody who is connected has sent.
 func (g *gate) sent(name schemas.Name) (n int64) {
 	g.t.Helper()
-	conns, err := g.natsServer().Connz(nil)
-	check(g.t, err)
-	for _, c := range conns.Conns {
-		if c.Name == "holdpoint "+string(name) {
-			n += c.InMsgs
-		}
+	for _, c := range g.connections(name) {
+		n += c.InMsgs
 	}
 	return n
 }

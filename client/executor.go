@@ -132,14 +132,14 @@ func (r *run) seek(ctx context.Context) {
 }
 
 // start works on an intent, unless that is being done already, as soon as there
-// is a place. The delivery is nil if the broker did not hand the intent out.
+// is a place. The delivery is nil if the broker did not hand the intent out. What
+// comes when ctx has ended is for another executor.
 func (r *run) start(ctx context.Context, k schemas.Key, d *broker.Delivery) {
-	select {
-	case r.places <- struct{}{}:
-	case <-ctx.Done():
+	if !r.place(ctx) {
+		r.answer(k, d, func(d broker.Delivery) error { return d.Later(0) })
 		return
 	}
-	if ctx.Err() != nil || !r.begin(k) {
+	if !r.begin(k) {
 		<-r.places
 		return
 	}
@@ -149,6 +149,20 @@ func (r *run) start(ctx context.Context, k schemas.Key, d *broker.Delivery) {
 		// What was begun is finished even while the executor stops.
 		r.work(context.WithoutCancel(ctx), k, d)
 	})
+}
+
+// place waits for a place, and reports whether it has one before ctx ends.
+func (r *run) place(ctx context.Context) bool {
+	select {
+	case r.places <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	if ctx.Err() != nil {
+		<-r.places
+		return false
+	}
+	return true
 }
 
 func (r *run) begin(k schemas.Key) bool {
@@ -183,6 +197,7 @@ func (r *run) work(ctx context.Context, k schemas.Key, d *broker.Delivery) {
 	result, err := r.perform(ctx, task, d)
 	if errors.Is(err, ErrUnknown) {
 		r.log.Warn().Err(err).Stringer("intent", k).Msg("reporting nothing")
+		r.answer(k, d, func(d broker.Delivery) error { return d.Later(time.Until(task.Until)) })
 		return
 	}
 	if err := r.report(ctx, task, result, err); err != nil {

@@ -31,6 +31,7 @@ type gate struct {
 	control *stages.ControlState
 	execute *stages.Execute
 	answers *answers
+	conns   []*broker.Conn // of its own, until it stops
 	stop    func()
 }
 
@@ -85,6 +86,10 @@ func (g *gate) open() {
 	g.stop = func() {
 		cancel()
 		running.Wait()
+		for _, c := range g.conns {
+			c.Close()
+		}
+		g.conns = nil
 		check(g.t, g.server.Stop(context.Background()))
 	}
 }
@@ -101,7 +106,7 @@ func (g *gate) conn(role schemas.Role) *broker.Conn {
 	g.t.Helper()
 	c, err := broker.Connect(g.server.Connection(), schemas.Name(role), g.keys[schemas.Name(role)].Key, silent)
 	check(g.t, err)
-	g.t.Cleanup(c.Close)
+	g.conns = append(g.conns, c)
 	return c
 }
 
@@ -290,8 +295,27 @@ func (g *gate) executor(name schemas.Name) client.Executor {
 	return client.Executor{Conn: g.add(schemas.Identity{Name: name, Role: schemas.RoleExecutor, Owner: "opal", Systems: []string{"shop"}})}
 }
 
-// natsServer is the server, to look at it from the inside.
-func (g *gate) natsServer() *server.Server { return g.server.Connection().InProcess.(*server.Server) }
+// connections are those of a name, as the server sees them.
+func (g *gate) connections(name schemas.Name) (all []*server.ConnInfo) {
+	g.t.Helper()
+	conns, err := g.server.Connection().InProcess.(*server.Server).Connz(nil)
+	check(g.t, err)
+	for _, c := range conns.Conns {
+		if c.Name == "holdpoint "+string(name) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// subscriptions returns to how much somebody who is connected has subscribed.
+func (g *gate) subscriptions(name schemas.Name) (n uint32) {
+	g.t.Helper()
+	for _, c := range g.connections(name) {
+		n += c.NumSubs
+	}
+	return n
+}
 
 // patience is how long anything may take before a test gives up.
 const patience = 30 * time.Second

@@ -28,9 +28,9 @@ func (s *sim) ask(reviewer schemas.Name, p schemas.Pointer, meanwhile func()) (s
 	return *answer.Ruling, nil
 }
 
-// TestRuling: a reviewer who asks at once is told what came of the decision, not
+// TestRulingAsked: a reviewer who asks at once is told what came of the decision, not
 // what stood a moment before, and if nothing comes of it now, why.
-func TestRuling(t *testing.T) {
+func TestRulingAsked(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
 	t.Run("not handled", func(t *testing.T) {
