@@ -14,8 +14,9 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// everything returns what a server has in GATE and in AUDIT: configurations,
-// states and creation times of streams and consumers.
+// everything returns what a server has in GATE and in AUDIT: configurations and
+// creation times of streams and consumers, and what the streams hold; but for
+// AUDIT, which copies meanwhile.
 func (w *world) everything() []any {
 	w.t.Helper()
 	var all []any
@@ -25,6 +26,9 @@ func (w *world) everything() []any {
 		for s := range streams.Info() {
 			s.TimeStamp, s.Sources = time.Time{}, nil
 			s.State.Consumers = 0 // those of AUDIT come and go
+			if a == broker.AuditLog {
+				s.State = jetstream.StreamState{}
+			}
 			all = append(all, s)
 			stream, err := js.Stream(w.ctx(), s.Config.Name)
 			check(w.t, err)

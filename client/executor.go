@@ -119,15 +119,15 @@ func (r *run) pull(ctx context.Context, system string) error {
 // seek asks for work that no delivery brings any more: what another executor
 // took and dropped, and what a reviewer said to try again.
 func (r *run) seek(ctx context.Context) {
-	for pause(ctx, pullWait) == nil {
+	for ctx.Err() == nil {
 		answer, err := r.broker.Ask(ctx, r.Name(), schemas.AskWork, schemas.Question{})
 		if err != nil {
 			r.log.Debug().Err(err).Msg("asking for work")
-			continue
 		}
 		for _, k := range answer.Work {
 			r.start(ctx, k, nil)
 		}
+		_ = pause(ctx, pullWait)
 	}
 }
 

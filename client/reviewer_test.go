@@ -220,7 +220,7 @@ func TestWatch(t *testing.T) {
 		done <- ann.Watch(over, []schemas.Name{"vault"}, func(schemas.HoldLine) error { return enough })
 	}()
 	looks := g.sent("ann")
-	g.until("ann has looked twice", func() bool { return g.sent("ann") > looks+2 })
+	g.until("ann has looked again", func() bool { return g.sent("ann") > looks+3 })
 	cancel()
 	if err := <-done; errors.Is(err, enough) {
 		t.Error("a hold of another queue was offered")
