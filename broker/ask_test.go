@@ -157,6 +157,9 @@ func TestServeDrains(t *testing.T) {
 			break
 		}
 	}
+	for range 20 { // while it could stop, and must not
+		check(t, w.stock("eve").Flush())
+	}
 	select {
 	case err := <-done:
 		t.Fatalf("stopped with %v before it had answered", err)

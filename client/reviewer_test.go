@@ -187,7 +187,7 @@ func TestWatch(t *testing.T) {
 	more := make(chan struct{})
 	go func() {
 		n := 0
-		done <- ann.Watch(g.ctx(), []schemas.Name{"desk"}, func(line schemas.HoldLine) error {
+		done <- ann.Watch(t.Context(), []schemas.Name{"desk"}, func(line schemas.HoldLine) error {
 			offered <- schemas.Key{Agent: line.Agent, ID: line.Intent}
 			if n++; n == 3 {
 				close(more)
