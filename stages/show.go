@@ -82,27 +82,35 @@ func (e *Execute) trail(ctx context.Context, k schemas.Key) ([]schemas.Record, e
 	if len(found) == 0 {
 		return nil, schemas.ErrNotFound
 	}
-	before, err := e.before(ctx, found[0])
+	trail, err := begins(found)
+	if err != nil {
+		return nil, err
+	}
+	before, err := e.before(ctx, trail)
 	return append(before, found...), err
 }
 
-// before returns the records that the first record of a trail names.
-func (e *Execute) before(ctx context.Context, first schemas.Record) ([]schemas.Record, error) {
-	var trail []schemas.Pointer
-	switch first.Stream {
-	case schemas.ParkedHolds:
-		var h schemas.Hold
-		if err := read(first, &h); err != nil {
-			return nil, err
+// begins returns the trail of the first hold or settlement among records. Others
+// may say something of an intent before the gate does.
+func begins(records []schemas.Record) ([]schemas.Pointer, error) {
+	for _, r := range records {
+		switch r.Stream {
+		case schemas.ParkedHolds:
+			var h schemas.Hold
+			err := read(r, &h)
+			return h.Trail, err
+		case schemas.Settled:
+			var s schemas.Settlement
+			err := read(r, &s)
+			return s.Trail, err
 		}
-		trail = h.Trail
-	case schemas.Settled:
-		var s schemas.Settlement
-		if err := read(first, &s); err != nil {
-			return nil, err
-		}
-		trail = s.Trail
 	}
+	return nil, nil
+}
+
+// before returns the records that a trail names from before a hold and a
+// settlement.
+func (e *Execute) before(ctx context.Context, trail []schemas.Pointer) ([]schemas.Record, error) {
 	var records []schemas.Record
 	for _, p := range trail {
 		if p.Stream != schemas.Intents && p.Stream != schemas.Observed && p.Stream != schemas.Recommended {
