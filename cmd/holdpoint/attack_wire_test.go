@@ -103,7 +103,7 @@ func newWire(t testing.TB, at broker.Server, key nkeys.KeyPair) *wire {
 }
 
 func (w *wire) hello(public, signature string) {
-	w.printf("CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,\"lang\":\"raw\",\"version\":\"1\",\"nkey\":%q,\"sig\":%q}\r\n", public, signature)
+	w.printf("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,\"lang\":\"raw\",\"version\":\"1\",\"nkey\":%q,\"sig\":%q}\r\n", public, signature)
 }
 
 func (w *wire) printf(format string, args ...any) { fmt.Fprintf(w.out, format, args...) }

@@ -130,8 +130,13 @@ func (w *world) start() {
 	}
 }
 
+// halt stops the gate, if it runs.
 func (w *world) halt() {
+	if w.stop == nil {
+		return
+	}
 	w.stop()
+	w.stop = nil
 	if err := <-w.done; err != nil {
 		w.t.Errorf("the gate stopped with %v", err)
 	}
@@ -185,7 +190,10 @@ func (w *world) operator(role schemas.Role) client.Operator {
 }
 
 // add registers an identity and connects as it.
-func (w *world) add(id schemas.Identity) *client.Conn {
+func (w *world) add(id schemas.Identity) *client.Conn { return w.dial(w.register(id)) }
+
+// register registers an identity, and returns its key.
+func (w *world) register(id schemas.Identity) identity.KeyFile {
 	w.t.Helper()
 	k, err := identity.NewKeyFile(id.Name, id.Role)
 	check(w.t, err)
@@ -193,7 +201,7 @@ func (w *world) add(id schemas.Identity) *client.Conn {
 	check(w.t, err)
 	check(w.t, w.operator(schemas.RoleIdentityAdmin).Add(w.ctx(), id))
 	w.server.Review()
-	return w.dial(k)
+	return k
 }
 
 func (w *world) agent(name schemas.Name) client.Agent {
