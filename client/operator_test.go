@@ -149,7 +149,7 @@ func TestAuditorReads(t *testing.T) {
 		}))
 		return kinds
 	}
-	g.until("AUDIT has everything", func() bool { return len(reads(aud.Kind("released"))) == 2 && len(reads(aud.Tail("", 1))) == 9 })
+	g.until("AUDIT has everything", func() bool { return len(reads(aud.Kind("released", 1))) == 2 && len(reads(aud.Tail("", 1))) == 9 })
 	if got := reads(aud.Tail("bot", 1)); got["intents bot"] != 1 || got["observed bot"] != 1 || got["released bot"] != 1 || len(got) != 4 {
 		t.Errorf("of bot: %v", got)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// ask asks as a reviewer whether a decision counts. Every look takes a second, so
+// askRuling asks as a reviewer whether a decision counts. Every look takes a second, so
 // that patience ends soon; after the first one, meanwhile is called.
-func (s *sim) ask(reviewer schemas.Name, p schemas.Pointer, meanwhile func()) (schemas.Ruling, error) {
+func (s *sim) askRuling(reviewer schemas.Name, p schemas.Pointer, meanwhile func()) (schemas.Ruling, error) {
 	s.t.Helper()
 	e, times := *s.look, 0
 	e.Now = func() time.Time {
@@ -36,7 +36,7 @@ func TestRulingAsked(t *testing.T) {
 	t.Run("not handled", func(t *testing.T) {
 		s := newSim(t, a, 1)
 		p := s.vote(s.propose("bot", "sys.big"), "ann", schemas.Approve)
-		if _, err := s.ask("ann", p, func() {}); !errors.Is(err, schemas.ErrUnavailable) {
+		if _, err := s.askRuling("ann", p, func() {}); !errors.Is(err, schemas.ErrUnavailable) {
 			t.Errorf("got %v, want that it is not known yet", err)
 		}
 	})
@@ -45,7 +45,7 @@ func TestRulingAsked(t *testing.T) {
 		s.ill = true
 		p := s.vote(s.propose("bot", "sys.big"), "ann", schemas.Approve)
 		s.drainOnce() // the vote is written, the release is not
-		ruling, err := s.ask("ann", p, func() {
+		ruling, err := s.askRuling("ann", p, func() {
 			s.ill = false
 			s.drainOnce()
 		})
@@ -58,7 +58,7 @@ func TestRulingAsked(t *testing.T) {
 		s.ill = true
 		p := s.vote(s.propose("bot", "sys.big"), "ann", schemas.Approve)
 		s.drainOnce()
-		ruling, err := s.ask("ann", p, func() {})
+		ruling, err := s.askRuling("ann", p, func() {})
 		if err != nil || !ruling.Counts || ruling.State != schemas.Parked || ruling.Waiting != itsRelease {
 			t.Errorf("got %+v, %v, want that it counts and that %s is missing", ruling, err, itsRelease)
 		}
@@ -67,7 +67,7 @@ func TestRulingAsked(t *testing.T) {
 		s := newSim(t, a, 1)
 		p := s.vote(s.propose("bot", "sys.two"), "ann", schemas.Approve)
 		s.drain()
-		ruling, err := s.ask("ann", p, func() {})
+		ruling, err := s.askRuling("ann", p, func() {})
 		if err != nil || !ruling.Counts || ruling.State != schemas.Parked || ruling.Waiting == "" || ruling.Waiting == itsRelease {
 			t.Errorf("got %+v, %v, want that it counts and who else is needed", ruling, err)
 		}
