@@ -26,18 +26,12 @@ func (v *Verifier) takeExposure(at place, r schemas.Record) {
 	}
 	v.dated(at, e.At)
 	for _, seen := range v.exposures.latest[e.Agent].Seen {
-		if seen.Until.After(e.At) && !slices.ContainsFunc(e.Seen, func(s schemas.Seen) bool { return covers(s, seen) }) {
+		if seen.Until.After(e.At) && !slices.ContainsFunc(e.Seen, func(s schemas.Seen) bool { return s.Covers(seen) }) {
 			v.find(at, fmt.Sprintf("forgets that %s was exposed by %s until %s", e.Agent, seen.Action, clock(seen.Until)))
 		}
 	}
 	v.exposures.latest[e.Agent] = e
 	v.exposures.all[r.Seq] = markOf(string(e.Agent), string(r.Hash()))
-}
-
-// covers reports whether s says of an exposure all that there is to say.
-func covers(s, seen schemas.Seen) bool {
-	return s.Action == seen.Action && s.Session == seen.Session && !s.Until.Before(seen.Until) &&
-		!slices.ContainsFunc(seen.Labels, func(label string) bool { return !slices.Contains(s.Labels, label) })
 }
 
 // exposed says why p does not name what an agent was exposed to.

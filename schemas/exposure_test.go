@@ -144,3 +144,25 @@ func TestExposureIsBounded(t *testing.T) {
 		t.Errorf("when one is over: got %d seen, %v, want it to fit", len(got.Seen), err)
 	}
 }
+
+// TestExposureOfManySessions: an agent may have more sessions than a record holds.
+// What each of them saw still counts for it; when they are too many, for others too.
+func TestExposureOfManySessions(t *testing.T) {
+	t.Parallel()
+	seen := []schemas.Seen{saw("hr.read", "", 24, "salary")}
+	for i := range 3 * schemas.MaxSeen {
+		seen = append(seen, saw("crm.read", fmt.Sprint("s", i), i%24+1, fmt.Sprint("tenant", i%5)))
+	}
+	e := exposed(t, seen...)
+	if len(e.Seen) > schemas.MaxSeen {
+		t.Errorf("got %d seen, want at most %d", len(e.Seen), schemas.MaxSeen)
+	}
+	for _, s := range seen {
+		if !slices.ContainsFunc(e.Seen, func(have schemas.Seen) bool { return have.Covers(s) }) {
+			t.Errorf("%+v is not covered by %+v", s, e.Seen)
+		}
+	}
+	if got, want := e.Facts("s999", noon).Labels, []string{"salary", "tenant0", "tenant1", "tenant2", "tenant3", "tenant4"}; !slices.Equal(got, want) {
+		t.Errorf("a session like any other: got %v, want %v", got, want)
+	}
+}

@@ -183,9 +183,8 @@ func (l Limits) seen(agent schemas.Identity, in schemas.Intent, v verdict) schem
 // covered reports whether have says of seen all there is to say, up to until. It
 // spares most writes of an agent that reads the same thing again and again.
 func covered(have schemas.Exposure, seen schemas.Seen, until time.Time) bool {
-	return slices.ContainsFunc(have.Seen, func(s schemas.Seen) bool {
-		return s.Action == seen.Action && s.Session == seen.Session && slices.Equal(s.Labels, seen.Labels) && !s.Until.Before(until)
-	})
+	seen.Until = until
+	return slices.ContainsFunc(have.Seen, func(s schemas.Seen) bool { return s.Covers(seen) })
 }
 
 // release returns the settlement that releases in.
