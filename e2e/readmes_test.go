@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,9 @@ func TestReadmes(t *testing.T) {
 			if strings.Contains(doc.text, "\n$ nats ") {
 				must(t, os.Symlink(nats(t), filepath.Join(s.dir, "nats")))
 			}
+			if strings.Contains(doc.text, "\n$ nats-server ") {
+				s.bringServer()
+			}
 			for _, step := range steps {
 				s.follow(step)
 			}
@@ -45,7 +49,7 @@ type document struct{ name, text string }
 func documents(t *testing.T) []document {
 	t.Helper()
 	var all []document
-	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*/README.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "examples/*/README.md"} {
 		paths, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(pattern)))
 		must(t, err)
 		for _, path := range paths {
@@ -69,6 +73,23 @@ func checkout(t *testing.T) string {
 		must(t, os.Symlink(target, filepath.Join(dir, name)))
 	}
 	return dir
+}
+
+// bringServer puts a nats-server beside the program, as far as documents use one. It
+// listens elsewhere than on the port that the documents name.
+func (s reader) bringServer() {
+	s.t.Helper()
+	self, err := os.Executable()
+	must(s.t, err)
+	script := fmt.Sprintf(`#!/bin/sh
+case $1 in
+-c) %s="$2" exec %s ;;
+--signal) exec kill -HUP "$(cat "${2#reload=}")" ;;
+esac
+exit 2
+`, serverVariable, self)
+	must(s.t, os.WriteFile(filepath.Join(s.dir, "nats-server"), []byte(script), 0o700))
+	s.real["127.0.0.1:4222"] = fmt.Sprintf("127.0.0.1:%d", freePorts(s.t, 1)[0])
 }
 
 // step is a command of a document, and what it says; nil if the document leaves
@@ -127,6 +148,7 @@ func stays(command string) (says string, does bool) {
 		"./holdpoint review --exec ":        "stays parked",
 		"./holdpoint audit tail --since 1 ": "CONTROL/1 ",
 		"./holdpoint watch ":                "",
+		"./nats-server -c ":                 "Server is ready",
 	} {
 		if strings.HasPrefix(command, beginning) {
 			return text, true
@@ -153,7 +175,7 @@ func (s reader) follow(next step) {
 	for written, real := range s.real {
 		command = strings.ReplaceAll(command, written, real)
 	}
-	if strings.HasPrefix(command, "nats ") {
+	if strings.HasPrefix(command, "nats ") || strings.HasPrefix(command, "nats-server ") {
 		command = "./" + command
 	}
 	if strings.HasPrefix(command, "go build ") {

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,23 +18,19 @@ import (
 // that it names.
 const serverVariable = "HOLDPOINT_TEST_SERVER"
 
-// runServer is nats-server, as far as a test needs it.
+// runServer is nats-server, as far as a test needs it: it ends when it is told to, and
+// reads its configuration again at SIGHUP.
 func runServer(conf string) error {
 	options, err := server.ProcessConfigFile(conf)
 	if err != nil {
 		return err
 	}
-	options.NoSigs = true
 	ns, err := server.NewServer(options)
 	if err != nil {
 		return err
 	}
 	ns.ConfigureLogger()
 	ns.Start()
-	stopped := make(chan os.Signal, 1)
-	signal.Notify(stopped, os.Interrupt, syscall.SIGTERM)
-	<-stopped
-	ns.Shutdown()
 	ns.WaitForShutdown()
 	return nil
 }
