@@ -90,10 +90,10 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 	g := openGate(t)
 	bot, poe, ida := g.agent("bot"), g.operator(schemas.RolePolicyAdmin), g.operator(schemas.RoleIdentityAdmin)
 	all := schemas.Scope{All: true}
-	_, gateErr := client.Operator{Conn: bot.Conn}.Gate(g.ctx())
+	_, gateErr := client.Operator(bot).Gate(g.ctx())
 	_, activateErr := ida.Activate(g.ctx(), "sha256:x", []byte("x"), 0, "x")
 	for what, err := range map[string]error{
-		"an agent freezes":             client.Operator{Conn: bot.Conn}.Freeze(g.ctx(), all, "x"),
+		"an agent freezes":             client.Operator(bot).Freeze(g.ctx(), all, "x"),
 		"an agent asks":                gateErr,
 		"an identity-admin freezes":    ida.Freeze(g.ctx(), all, "x"),
 		"an identity-admin activates":  activateErr,

@@ -31,6 +31,9 @@ func TestHelp(t *testing.T) {
 	}}
 	makeFiles(t, r.dir)
 	for _, example := range inOrder(helpExamples(t)) {
+		if strings.HasPrefix(example, "holdpoint bench") { // takes long, and has TestBench
+			continue
+		}
 		command := strings.Replace(example, "holdpoint ", "./holdpoint ", 1)
 		if strings.Contains(example, exampleID) {
 			command = r.aboutSomethingParked(command)

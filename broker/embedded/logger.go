@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +35,7 @@ func (l logger) ready(ns *server.Server) error {
 func (l logger) Fatalf(format string, v ...any) {
 	l.log.Error().Msgf(format, v...)
 	select {
-	case l.fatal <- errors.New(fmt.Sprintf(format, v...)):
+	case l.fatal <- fmt.Errorf(format, v...):
 	default:
 	}
 }
