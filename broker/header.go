@@ -36,8 +36,16 @@ var errUnreadable = errors.New("headers cannot be read")
 // stored, and reads it as AUDIT has it.
 var uncopied = []string{"Nats-Expected-", "Nats-Batch-"}
 
-// copiedOtherwise reports whether the copy of a record may have other headers. A
-// record of INTENTS may be: one with such headers is refused, whatever else there is.
+// deliveredOtherwise reports whether the copy of what a consumer delivered may have
+// other headers. What is hidden behind the end of them may take the end of the copy
+// away: that takes more bytes than can hide behind a few lines.
+func deliveredOtherwise(stream schemas.Stream, h schemas.Header, size int) bool {
+	return copiedOtherwise(stream, h) || fromOutside(stream) && size > 0 && !covers(nats.Header(h), size, mostLinesOfOne)
+}
+
+// copiedOtherwise reports whether the copy of a record with these headers, and no
+// others, may have other headers. A record of INTENTS may be: one with such headers
+// is refused, whatever else there is.
 func copiedOtherwise(stream schemas.Stream, h schemas.Header) bool {
 	if !fromOutside(stream) {
 		return false
@@ -56,8 +64,11 @@ func fromOutside(stream schemas.Stream) bool {
 	return stream == schemas.Decisions || stream == schemas.Outcomes || stream == schemas.Control
 }
 
-// asCopied returns a block of headers as AUDIT has it.
-func asCopied(block []byte) []byte {
+// asCopied returns a block of headers as AUDIT has it, without the line that says
+// where the copy comes from: the broker writes that over the last two bytes. It
+// reports whether the line stands by itself then, or is lost in what is before it.
+func asCopied(block []byte) (copied []byte, alone bool) {
+	const none, end = "NATS/1.0\r\n\r\n", "\r\n"
 	for _, line := range uncopied {
 		for from := 0; ; {
 			i := bytes.Index(block[from:], []byte("\n"+line))
@@ -65,17 +76,21 @@ func asCopied(block []byte) []byte {
 				break
 			}
 			from += i
-			end := bytes.Index(block[from+1:], []byte("\r\n"))
-			if end < 0 {
+			length := bytes.Index(block[from+1:], []byte(end))
+			if length < 0 {
 				break
 			}
-			block = slices.Concat(block[:from+1], block[from+1+end+2:])
-			if len(block) <= len("NATS/1.0\r\n\r\n") {
-				return nil
+			block = slices.Concat(block[:from+1], block[from+1+length+len(end):])
+			if len(block) <= len(none) {
+				return nil, true
 			}
 		}
 	}
-	return block
+	if len(block) <= len(end) {
+		return nil, true
+	}
+	kept := block[:len(block)-len(end)]
+	return slices.Concat(kept, []byte(end)), bytes.HasSuffix(kept, []byte("\n"))
 }
 
 // deliveredHeader returns the headers of a message that a consumer delivered.
@@ -89,41 +104,63 @@ func deliveredHeader(m *nats.Msg) schemas.Header {
 // storedHeader reads a block of headers as stream has it. Of an audit record the
 // source is always found: the broker wrote it last.
 func storedHeader(stream schemas.Stream, block []byte) schemas.Header {
-	if fromOutside(stream) {
-		block = asCopied(block)
+	source, alone := "", true
+	switch {
+	case fromOutside(stream):
+		block, alone = asCopied(block)
+	case stream == schemas.Audit:
+		source, alone = sourceOf(block)
 	}
 	if len(block) == 0 {
 		return nil
 	}
 	h, err := nats.DecodeHeadersMsg(block)
-	if err != nil {
+	if err != nil || !alone {
 		h = nats.Header{unreadable: {""}}
 	}
-	if source := lastLine(block, sourceHeader); stream == schemas.Audit && last(h, sourceHeader) != source {
+	if last(h, sourceHeader) != source {
 		h[sourceHeader] = append(h[sourceHeader], source)
 	}
 	return schemas.Header(h)
 }
 
-// lastLine returns the value of the header at the end of a block, if it has that
-// name.
-func lastLine(block []byte, name string) string {
-	i := bytes.LastIndex(block, []byte("\r\n"+name+": "))
+// sourceOf returns what the end of a block says that it is a copy of, and whether
+// that stands on a line of its own.
+func sourceOf(block []byte) (source string, alone bool) {
+	const name = sourceHeader + ": "
+	i := bytes.LastIndex(block, []byte(name))
 	if i < 0 {
-		return ""
+		return "", true
 	}
-	value, rest, _ := bytes.Cut(block[i+len("\r\n"+name+": "):], []byte("\r\n"))
+	value, rest, _ := bytes.Cut(block[i+len(name):], []byte("\r\n"))
 	if string(rest) != "\r\n" {
-		return ""
+		return "", true
 	}
-	return string(value)
+	return string(value), i > 0 && block[i-1] == '\n'
+}
+
+// sourced reports whether nothing in the headers of an audit record mentions a
+// source but the name of the one that says so. A sender may write another, and see
+// to it that the broker's is lost in what is before it.
+func sourced(h nats.Header) bool {
+	mentions := 0
+	for name, values := range h {
+		for _, v := range values {
+			mentions += strings.Count(name, sourceHeader) + strings.Count(v, sourceHeader)
+		}
+	}
+	return mentions == 1 && len(h[sourceHeader]) == 1
 }
 
 // headerSize is the size of the block of headers that came with m.
 func headerSize(m *nats.Msg) int { return m.Size() - len(m.Subject) - len(m.Reply) - len(m.Data) }
 
-// mostLines is the most headers that whole looks through.
-const mostLines = 32
+// mostLines is the most headers that whole looks through, in the answer to a direct
+// get and in a message that a consumer delivered.
+const (
+	mostLines      = 32
+	mostLinesOfOne = 12
+)
 
 // whole reports whether what can be seen of the headers of m, the answer to a
 // direct get, are all of them. A sender may end the block early, and write what
@@ -134,15 +171,19 @@ const mostLines = 32
 // punctuation, and a line end of one byte or two. That leaves less than a
 // hundred bytes in which something could hide, and what the broker appends to a
 // record is longer.
-func whole(m *nats.Msg) bool {
-	size, lines := len("NATS/1.0\r\n\r\n"), 0
-	for name, values := range m.Header {
+func whole(m *nats.Msg) bool { return covers(m.Header, headerSize(m), mostLines) }
+
+// covers reports whether a block of that size has no more in it than can be seen,
+// and no more lines than most.
+func covers(h nats.Header, size, most int) bool {
+	seen, lines := len("NATS/1.0\r\n\r\n"), 0
+	for name, values := range h {
 		for _, v := range values {
-			size += len(name) + len(": ") + len(v) + len("\r\n")
+			seen += len(name) + len(": ") + len(v) + len("\r\n")
 			lines++
 		}
 	}
-	return lines > 0 && lines <= mostLines && headerSize(m) <= size
+	return lines > 0 && lines <= most && size <= seen
 }
 
 // appended are the headers that the broker appends to a record in the answer to
@@ -182,7 +223,7 @@ func directRecord(stream schemas.Stream, m *nats.Msg, appended []string) (schema
 		take(m.Header, name)
 	}
 	r.Header = schemas.Header(m.Header)
-	if copiedOtherwise(stream, r.Header) {
+	if copiedOtherwise(stream, r.Header) || stream == schemas.Audit && !sourced(m.Header) {
 		return schemas.Record{}, errUnreadable
 	}
 	return r, nil

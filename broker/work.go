@@ -108,7 +108,7 @@ func (w worker) record(ctx context.Context, m *nats.Msg) (schemas.Record, error)
 		return schemas.Record{}, translate("reading a message of "+string(w.stream), err)
 	}
 	header := deliveredHeader(m)
-	if copiedOtherwise(w.stream, header) {
+	if deliveredOtherwise(w.stream, header, headerSize(m)) {
 		return w.log.getFromLeader(ctx, "$JS.API", w.stream, getRequest{Seq: meta.Sequence.Stream})
 	}
 	return schemas.Record{

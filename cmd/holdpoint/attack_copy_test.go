@@ -41,6 +41,10 @@ func oddBlocks(h schemas.Header) []string {
 		first + bare + "\n",
 		"NATS/1.0\nNats-Expected-Anything: " + strings.ReplaceAll(bare, "\n", " ") + "\r\n\r\n",
 		"NATS/1.0\nNats-Expected-Anything: x\r\nx",
+		first + event + "x: y\nNats-Expected-Anything: 1\r\n" + end,
+		first + event + "x: yz\nNats-Batch-\nNats-Expected-Anything\r\n" + end, // the end goes, and the broker's line with it
+		first + event + "x: yz\nNats-Stream-Source: SETTLED:x 1 > > released.x\nx: yz\nNats-Batch-\nNats-Expected-\r\n" + end,
+		first + event + "\nhidden\nNats-Batch-\nNats-Expected-Anything\r\n" + end,
 		"NATS/1.0",
 		"nothing of the kind",
 		"x",

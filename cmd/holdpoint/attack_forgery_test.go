@@ -14,8 +14,8 @@ import (
 
 // TestForgery: whoever stole the key of a stage has the broker deliver what it
 // wrote to a subject of another, by asking for it in that one's name, and writes
-// headers that no copy says the source of. The gate takes the one for nothing, and
-// audit verify names the other, and goes on.
+// headers in which the broker's own word is lost. The gate takes them for nothing,
+// and audit verify names them, and goes on.
 func TestForgery(t *testing.T) {
 	t.Parallel()
 	s := besiege(t, newWorld)
@@ -43,8 +43,8 @@ func TestForgery(t *testing.T) {
 	const brokers = " does not read: invalid: header Nats-"
 	for _, want := range []string{
 		fmt.Sprintf("CONTROL/%d%s", s.look()[gateStream(schemas.Control)].Last, brokers),
-		"RECOMMENDED/",
-		"is no copy",
+		"RECOMMENDED/1" + brokers,
+		"OBSERVED/1" + brokers,
 	} {
 		if !says(got, want) {
 			t.Errorf("found %v, and not %q", got.Findings, want)
