@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	}
 	// Tests here wait for processes more than they compute. The command line says
 	// otherwise if it says anything.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	code := m.Run()
