@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -19,6 +20,10 @@ const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 5 * time.Second
 )
+
+// troubleLines is how many lines a second a stage logs about messages that met
+// trouble: while nothing can be released, every one does.
+const troubleLines = 5
 
 // Handler handles the messages of one stream. Both methods may be called
 // concurrently, and more than once with the same record.
@@ -40,7 +45,10 @@ func (l *Log) Work(ctx context.Context, stream schemas.Stream, width int, h Hand
 	if _, err := l.js.Consumer(ctx, string(stream), stageConsumer(stream)); err != nil {
 		return translate(op, err)
 	}
-	w := worker{log: l, stream: stream, handler: h, hand: newHand()}
+	w := worker{
+		log: l, stream: stream, handler: h, hand: newHand(),
+		trouble: l.Conn.log.Sample(&zerolog.BurstSampler{Burst: troubleLines, Period: time.Second}),
+	}
 	defer w.hand.hold()()
 	var busy sync.WaitGroup
 	defer busy.Wait()
@@ -61,6 +69,10 @@ type worker struct {
 	stream  schemas.Stream
 	handler Handler
 	hand    *hand
+
+	// trouble is the log for what comes with every message while something is
+	// wrong.
+	trouble zerolog.Logger
 }
 
 func (w worker) handle(ctx context.Context, m *nats.Msg) {
@@ -70,10 +82,10 @@ func (w worker) handle(ctx context.Context, m *nats.Msg) {
 		err = w.dispatch(ctx, r)
 	}
 	if err != nil {
-		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Str("subject", m.Subject).Msg("handling; trying again")
+		w.trouble.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Str("subject", m.Subject).Msg("handling; trying again")
 	}
 	if err := settle(m, err); err != nil {
-		w.log.Conn.log.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Msg("answering the broker")
+		w.trouble.Warn().Err(err).Str("stream", string(w.stream)).Uint64("seq", r.Seq).Msg("answering the broker")
 	}
 }
 

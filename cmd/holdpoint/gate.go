@@ -282,7 +282,7 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 		return err
 	}
 	group.Go(func() error { return follow(ctx) })
-	group.Go(func() error { return g.health.run(ctx, g.conns[schemas.RoleExecute], g.Bounds) })
+	group.Go(func() error { return g.health.run(ctx, g.conns[schemas.RoleExecute], g.Bounds, g.Log) })
 	group.Go(func() error {
 		s.RunTimers(ctx, g.Log)
 		return nil

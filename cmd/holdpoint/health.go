@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -15,6 +17,10 @@ const (
 	// how soon when something was not well: much waits for it to be.
 	lookEvery = 250 * time.Millisecond
 	lookAgain = 25 * time.Millisecond
+
+	// sayAfter is for how long the gate is not well before it says so: a start is
+	// not worth mentioning.
+	sayAfter = time.Second
 
 	// staleAfter is for how long a look is good.
 	staleAfter = 3 * time.Second
@@ -33,13 +39,24 @@ type monitor struct {
 	at         time.Time
 }
 
-// run looks until ctx ends.
-func (m *monitor) run(ctx context.Context, conn *broker.Conn, bounds broker.Bounds) error {
+// run looks until ctx ends, and logs when the gate falls ill and is well again.
+func (m *monitor) run(ctx context.Context, conn *broker.Conn, bounds broker.Bounds, log zerolog.Logger) error {
+	well, said := time.Now(), false
 	for {
 		m.set(conn.Health(ctx, bounds, time.Now))
-		wait := lookEvery
-		if m.Check() != nil {
+		wait, err := lookEvery, m.Check()
+		switch {
+		case err != nil && !said && time.Since(well) > sayAfter:
+			log.Warn().Err(err).Msg("nothing is released")
+			said = true
+		case err == nil && said:
+			log.Info().Msg("what may be released is released again")
+			said = false
+		}
+		if err != nil {
 			wait = lookAgain
+		} else {
+			well = time.Now()
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return nil
