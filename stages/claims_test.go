@@ -144,6 +144,8 @@ func TestGrant(t *testing.T) {
 	}
 	_, err = s.replicas[1].execute.Claim(t.Context(), "run", k, "another nonce")
 	s.wantErr(err, schemas.ErrUnavailable)
+	_, err = s.replicas[1].execute.Claim(t.Context(), "ran", k, "nonce of run")
+	s.wantErr(err, schemas.ErrUnavailable)
 }
 
 // TestLease: an executor has as long as the catalog says.
