@@ -104,7 +104,7 @@ func (d Delivery) Working() error { return translate("holding", d.msg.InProgress
 
 // Pull hands up to limit released intents of a system to take, each as it comes,
 // and returns when that many came or the time to wait is over. If ctx ends before,
-// what comes too late goes back to the broker.
+// the broker may hand out some more in vain, until it finds out.
 func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Duration, take func(Delivery)) error {
 	op := "taking releases of " + system
 	answers := make(chan *nats.Msg, limit+1) // what is taken, and the end
@@ -124,7 +124,6 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	for range limit {
 		m, err := nextMsg(expecting, answers, wait+answerWait)
 		if err != nil {
-			c.giveBack(sub, answers)
 			return translate(op, why(expecting, err))
 		}
 		if m.Reply == "" {
@@ -133,24 +132,6 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 		c.deliver(m, take)
 	}
 	return nil
-}
-
-// giveBack returns to the broker what it hands out until it knows that nobody
-// waits on sub any more.
-func (c *Conn) giveBack(sub *nats.Subscription, answers <-chan *nats.Msg) {
-	if !c.Connected() || sub.Drain() != nil || c.flush(context.Background()) != nil {
-		return // the broker finds out when nobody acknowledges
-	}
-	for {
-		select {
-		case m := <-answers:
-			if m.Reply != "" {
-				_ = m.Nak()
-			}
-		default:
-			return
-		}
-	}
 }
 
 // deliver hands on a release. What stands on no subject of a release is nothing
