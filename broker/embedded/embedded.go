@@ -171,9 +171,9 @@ func (s *Server) Review() { s.doors.review() }
 // Stop ends the server and releases the directory. It returns when everything is
 // on disk, or when ctx ends.
 func (s *Server) Stop(ctx context.Context) error {
-	s.ns.Shutdown()
 	stopped := make(chan struct{})
 	go func() {
+		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
 		close(stopped)
 	}()

@@ -133,15 +133,22 @@ func TestStreamsThatCannotBeRead(t *testing.T) {
 	start(t, cfg)
 }
 
-// TestStopIsBounded: stopping does not outlast its context, and says so.
+// TestStopIsBounded: stopping does not outlast its context, and says so. The
+// directory stays locked until the server has stopped indeed.
 func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
-	s := start(t, config(t, population(t)))
+	cfg := config(t, population(t))
+	s := start(t, cfg)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Stop(over); err != nil && !errors.Is(err, context.Canceled) {
+	if err := s.Stop(over); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopping in no time: %v", err)
 	}
+	if _, err := embedded.Start(cfg); err == nil {
+		t.Error("another server started on the directory")
+	}
+	check(t, s.Stop(t.Context()))
+	check(t, start(t, cfg).Stop(t.Context()))
 }
 
 // TestOnlyKeysGetIn: who has no key that the directory knows, or cannot sign with
