@@ -56,7 +56,7 @@ func (w *world) copies(n int) []schemas.Record {
 	return all
 }
 
-// root publishes as who may do anything in GATE, with an acknowledgement.
+// store publishes as the one who may do anything in GATE, and returns the record.
 func (w *world) store(d schemas.Draft) schemas.Record {
 	w.t.Helper()
 	return w.storeAs(w.rootConn(), d)
@@ -182,7 +182,7 @@ func streamOf(t testing.TB, s schemas.Subject) schemas.Stream {
 	return parsed.Stream
 }
 
-// health asks for the health of AUDIT until the broker copies everything.
+// health asks for the state of AUDIT and the clock.
 func (w *world) health(b broker.Bounds, now func() time.Time) map[string]schemas.Condition {
 	w.t.Helper()
 	found := map[string]schemas.Condition{}

@@ -141,9 +141,7 @@ func (w *world) conn(name schemas.Name) *broker.Conn {
 func (w *world) log(role schemas.Role) *broker.Log {
 	w.t.Helper()
 	l, err := broker.OpenLog(w.ctx(), w.conn(schemas.Name(role)), schemas.Control)
-	if role == schemas.RoleExecute || role == schemas.RoleObserve || role == schemas.RoleRecommend || role == schemas.RoleProvision {
-		check(w.t, err)
-	}
+	check(w.t, err)
 	return l
 }
 
