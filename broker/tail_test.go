@@ -154,6 +154,7 @@ func TestGatherTellsGoneFromThere(t *testing.T) {
 	for range 4 {
 		w.raw("bot", anIntent.String(), "nonsense", "{}")
 	}
+	w.holds(schemas.Intents, 4)
 	_, js := w.root(broker.Gate)
 	s, err := js.Stream(w.ctx(), "INTENTS")
 	check(t, err)

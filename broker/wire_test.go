@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 )
 
 // raw publishes a block of headers that no client library would send, and returns
-// when the server has handled it.
+// when the server has received it.
 func (w *world) raw(name schemas.Name, subject, header, body string) {
 	w.t.Helper()
 	conn, err := w.ns.InProcessConn()
@@ -36,4 +37,17 @@ func (w *world) raw(name schemas.Name, subject, header, body string) {
 			w.t.Fatalf("publishing on %s: %s %v", subject, line, err)
 		}
 	}
+}
+
+// holds waits until a stream holds everything up to a sequence.
+func (w *world) holds(stream schemas.Stream, last uint64) {
+	w.t.Helper()
+	log := w.log(schemas.RoleExecute)
+	w.again(func(ctx context.Context) error {
+		have, err := log.LastSeq(ctx, stream)
+		if err == nil && have < last {
+			err = schemas.ErrUnavailable
+		}
+		return err
+	})
 }
