@@ -79,14 +79,18 @@ func blank(r rune) bool {
 }
 
 // visibleJSON returns JSON text with every character inside its strings that does
-// not show as itself written as \uXXXX: the same JSON, safe to look at.
+// not show as itself written as \uXXXX: the same JSON, safe to look at. A tab or a
+// carriage return can only stand between what it says.
 func visibleJSON(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for rest := b; len(rest) > 0; {
 		r, size := utf8.DecodeRune(rest)
-		if r == '\n' || shows(r) && !(r == utf8.RuneError && size == 1) {
+		switch {
+		case r == '\t', r == '\r':
+			out = append(out, ' ')
+		case r == '\n' || shows(r) && !(r == utf8.RuneError && size == 1):
 			out = append(out, rest[:size]...)
-		} else {
+		default:
 			for _, unit := range utf16Units(r) {
 				out = fmt.Appendf(out, `\u%04x`, unit)
 			}
