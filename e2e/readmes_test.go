@@ -145,7 +145,7 @@ func stays(command string) (says string, does bool) {
 		"./holdpoint serve --nats ":         "the gate is open",
 		"./holdpoint execute ":              "performs actions on",
 		"./holdpoint review watch ":         "parked ",
-		"./holdpoint review --exec ":        "stays parked",
+		"./holdpoint review --exec ":        "",
 		"./holdpoint audit tail --since 1 ": "CONTROL/1 ",
 		"./holdpoint watch ":                "",
 		"./nats-server -c ":                 "Server is ready",
