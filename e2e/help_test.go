@@ -130,6 +130,7 @@ func makeFiles(t *testing.T, dir string) {
 		"refund":      "#!/bin/sh\ncat\n",
 		"decider":     "#!/bin/sh\ncat > /dev/null\n",
 		"refund.json": `{"order": "A-18", "cents": 1250}`,
+		"intent.json": `{"action": "banking.read_file", "params": {"file_path": "bill.txt"}}`,
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700))
 	}

@@ -14,8 +14,9 @@ import (
 )
 
 // TestReadmes does what the documents tell to do, line by line, with the real
-// program: the lines of their sh blocks, and the commands of their console blocks,
-// which must say what stands there.
+// program: it runs the lines of their sh blocks, and the commands of their console
+// blocks, which must say what stands there, and writes the blocks that have the name
+// of a file. [TestPolicyPage] does what docs/policy.md tells.
 func TestReadmes(t *testing.T) {
 	t.Parallel()
 	for _, doc := range documents(t) {
@@ -93,11 +94,13 @@ exit 2
 }
 
 // step is a command of a document, and what it says; nil if the document leaves
-// that open.
+// that open. Or it is a file and what stands in it.
 type step struct {
 	command string
 	says    []string
 	results bool // it says that of the results alone, not of what is said beside
+
+	file, body string
 }
 
 // stepsOf returns the commands of a text. In a sh block a comment at the end of a
@@ -105,12 +108,13 @@ type step struct {
 // after "$ " is a command, and those that follow it are all that it says.
 func stepsOf(text string) []step {
 	var steps []step
-	for i, block := range strings.Split(text, "```") {
-		kind, body, _ := strings.Cut(block, "\n")
-		if i%2 == 0 {
+	for _, block := range fences(text) {
+		kind, file, _ := strings.Cut(block.head, " ")
+		if file != "" {
+			steps = append(steps, step{file: file, body: block.body})
 			continue
 		}
-		for _, line := range strings.Split(strings.TrimSpace(body), "\n") {
+		for _, line := range strings.Split(strings.TrimSpace(block.body), "\n") {
 			command, prompted := strings.CutPrefix(line, "$ ")
 			switch {
 			case kind == "sh":
@@ -171,6 +175,10 @@ func asks(command string) bool {
 // follow does one step.
 func (s reader) follow(next step) {
 	s.t.Helper()
+	if next.file != "" {
+		writeFile(s.t, filepath.Join(s.dir, next.file), next.body)
+		return
+	}
 	command := strings.ReplaceAll(next.command, "go run ./cmd/holdpoint", "./holdpoint")
 	for written, real := range s.real {
 		command = strings.ReplaceAll(command, written, real)
@@ -230,11 +238,11 @@ func (s reader) eventually(next step, look func() (string, error)) {
 }
 
 // compare returns an error unless a step said what it should. A step fails if, and
-// only if, an error is among what it says, or the refusal that it waited for.
+// only if, an error is among what it says, or its result is a refusal.
 func (s reader) compare(next step, said string, err error) error {
 	tells := strings.Join(next.says, "\n")
 	fails := strings.Contains(tells, "holdpoint: error: ") || strings.Contains(tells, "nats: error: ") ||
-		strings.HasPrefix(tells, "refused") && strings.HasSuffix(next.command, " --wait")
+		next.results && strings.HasPrefix(tells, "refused\n")
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || (err != nil) != fails {
 		return explained(next, said, err)
