@@ -116,9 +116,28 @@ func about(r schemas.Record, k schemas.Key) bool {
 	return s.Agent == k.Agent && s.Intent == k.ID
 }
 
+// inOrder sorts the records of an intent by when they were accepted. Those that an
+// auditor reads have the times of their copies, and streams are copied side by side:
+// so a record may seem older than the one that it was made from. What begins every
+// story stands first all the same.
+func inOrder(records []schemas.Record) {
+	slices.SortStableFunc(records, func(a, b schemas.Record) int { return a.Time.Compare(b.Time) })
+	first := 0
+	for _, stream := range []schemas.Stream{schemas.Intents, schemas.Observed, schemas.Recommended} {
+		at := slices.IndexFunc(records, func(r schemas.Record) bool { return r.Stream == stream })
+		if at < first {
+			continue
+		}
+		r := records[at]
+		copy(records[first+1:at+1], records[first:at])
+		records[first] = r
+		first++
+	}
+}
+
 // tellStory prints the records in the order in which they were accepted.
 func tellStory(w io.Writer, records []schemas.Record, status *schemas.Status) error {
-	slices.SortStableFunc(records, func(a, b schemas.Record) int { return a.Time.Compare(b.Time) })
+	inOrder(records)
 	for _, r := range records {
 		word, lines := chapter(r)
 		for i, l := range lines {
