@@ -145,14 +145,15 @@ type reader struct {
 // when they work: nothing, if nothing happens.
 func stays(command string) (says string, does bool) {
 	for beginning, text := range map[string]string{
-		"./holdpoint serve --bundle ":       "the bundle is loaded",
-		"./holdpoint serve --nats ":         "the gate is open",
-		"./holdpoint execute ":              "performs actions on",
-		"./holdpoint review watch ":         "parked ",
-		"./holdpoint review --exec ":        "",
-		"./holdpoint audit tail --since 1 ": "CONTROL/1 ",
-		"./holdpoint watch ":                "",
-		"./nats-server -c ":                 "Server is ready",
+		"./holdpoint serve --bundle ":          "the bundle is loaded",
+		"./holdpoint serve --nats ":            "the gate is open",
+		"./holdpoint execute ":                 "performs actions on",
+		"./holdpoint review watch ":            "parked ",
+		"./holdpoint review --exec ./decider ": "stays parked",
+		"./holdpoint review --exec ./closed ":  "deny ",
+		"./holdpoint audit tail --since 1 ":    "CONTROL/1 ",
+		"./holdpoint watch ":                   "",
+		"./nats-server -c ":                    "Server is ready",
 	} {
 		if strings.HasPrefix(command, beginning) {
 			return text, true
