@@ -87,13 +87,11 @@ func TestEverythingGoesOnAfterARestart(t *testing.T) {
 		for seq := uint64(0); seq < last; seq = <-followed {
 		}
 		w.again(func(context.Context) error {
-			bell.Intent(k, schemas.Parked)
-			select {
-			case <-heard:
-				return nil
-			case <-time.After(time.Millisecond):
+			if bell.Intent(k, schemas.Parked); len(heard) == 0 {
 				return schemas.ErrUnavailable
 			}
+			<-heard
+			return nil
 		})
 		k := newKey("bot")
 		w.settle("released", k, "shop.refund")

@@ -27,24 +27,15 @@ func valid(t testing.TB) map[string]schemas.Identity {
 	}
 }
 
-// TestCheck: every identity has what its role needs, nothing that means nothing
-// there, and no word that could do harm in a subject; every mistake is named.
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	for what, id := range valid(t) {
-		if err := identity.Check(id); err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	account, err := nkeys.CreateAccount()
-	check(t, err)
-	accountKey, err := account.PublicKey()
-	check(t, err)
-	for _, c := range []struct {
-		of     string
-		change func(*schemas.Identity)
-		want   string
-	}{
+// mistake is a change that makes an identity one that is not as it should be.
+type mistake struct {
+	of     string
+	change func(*schemas.Identity)
+	want   string // what is said
+}
+
+func mistakes(accountKey string) []mistake {
+	return []mistake{
 		{"agent", func(id *schemas.Identity) { id.Name = "" }, `name ""`},
 		{"agent", func(id *schemas.Identity) { id.Name = "a.b" }, `name "a.b"`},
 		{"agent", func(id *schemas.Identity) { id.Name = "*" }, `name "*"`},
@@ -79,7 +70,23 @@ func TestCheck(t *testing.T) {
 		{"executor", func(id *schemas.Identity) { id.Sessions = "declared" }, "sessions of executor run has no meaning"},
 		{"auditor", func(id *schemas.Identity) { id.Queues = []schemas.Name{"desk"} }, "queues of auditor aud has no meaning"},
 		{"policy-admin", func(id *schemas.Identity) { id.Owner = "olga" }, "owner of policy-admin poe has no meaning"},
-	} {
+	}
+}
+
+// TestCheck: every identity has what its role needs, nothing that means nothing
+// there, and no word that could do harm in a subject; every mistake is named.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for what, id := range valid(t) {
+		if err := identity.Check(id); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	account, err := nkeys.CreateAccount()
+	check(t, err)
+	accountKey, err := account.PublicKey()
+	check(t, err)
+	for _, c := range mistakes(accountKey) {
 		id := valid(t)[c.of]
 		c.change(&id)
 		if err := identity.Check(id); !errors.Is(err, schemas.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
