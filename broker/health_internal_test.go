@@ -26,7 +26,7 @@ func TestAuditIsWell(t *testing.T) {
 		{"room left", func(i *jetstream.StreamInfo) { i.Config.MaxBytes, i.State.Bytes = 1000, 950 }, ""},
 		{"too far behind", func(i *jetstream.StreamInfo) { i.Sources[3].Lag = 11 }, "AUDIT is 11 records behind PARKED, at most 10"},
 		{"silent", func(i *jetstream.StreamInfo) { i.Sources[3].Active = 20*time.Second + 1 }, "AUDIT has not heard from PARKED within 20s"},
-		{"never heard", func(i *jetstream.StreamInfo) { i.Sources[3].Active = -1 }, "AUDIT has not heard from PARKED within 20s"},
+		{"never heard", func(i *jetstream.StreamInfo) { i.Sources[3].Active = -1 }, "AUDIT has not begun to copy PARKED"},
 		{"failing", func(i *jetstream.StreamInfo) { i.Sources[3].Error = &jetstream.APIError{Description: "no"} }, "copying PARKED: no"},
 		{"one missing", func(i *jetstream.StreamInfo) { i.Sources = i.Sources[1:] }, "AUDIT copies 10 of 11 streams"},
 		{"none there", func(i *jetstream.StreamInfo) { i.Sources = nil }, "AUDIT copies 0 of 11 streams"},

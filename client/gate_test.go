@@ -196,7 +196,11 @@ func (g *gate) work(ctx context.Context, running *sync.WaitGroup) {
 	handle(schemas.RoleExecute, schemas.Decisions, g.execute.Decisions())
 	handle(schemas.RoleExecute, schemas.Outcomes, g.execute.Reports())
 	running.Go(func() { g.execute.RunTimers(ctx, silent) })
-	g.answers = &answers{Answerer: &stages.Answer{Execute: g.execute, Registry: g.names, Conditions: func() []schemas.Condition { return nil }, Embedded: true}}
+	g.answers = &answers{Answerer: &stages.Answer{
+		Execute: g.execute, Registry: g.names, Embedded: true,
+		Conditions: func() []schemas.Condition { return nil },
+		Broker:     func(context.Context) (schemas.BrokerStatus, error) { return schemas.BrokerStatus{}, nil },
+	}}
 	listening := make(chan struct{})
 	conn := g.conn(schemas.RoleAnswer)
 	running.Go(func() { _ = conn.Serve(ctx, g.answers, func() { close(listening) }) })

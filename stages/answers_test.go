@@ -26,7 +26,11 @@ func (s *sim) All() (present []schemas.Identity, removed []schemas.Name) {
 func (s *sim) answers() *Answer {
 	s.t.Helper()
 	s.follow(s.replicas[0], true)
-	return &Answer{Execute: s.replicas[0].execute, Registry: s, Conditions: func() []schemas.Condition { return nil }}
+	return &Answer{
+		Execute: s.replicas[0].execute, Registry: s,
+		Conditions: func() []schemas.Condition { return nil },
+		Broker:     func(context.Context) (schemas.BrokerStatus, error) { return schemas.BrokerStatus{}, nil },
+	}
 }
 
 // ask asks as somebody, and fails the test if that is refused.

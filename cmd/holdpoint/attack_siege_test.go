@@ -163,11 +163,11 @@ func (s *siege) quiet() {
 }
 
 // finish makes sure that the executor of vault gets everything that was released
-// to it, and only that.
+// to it, and only that. What an attacker took comes again half a minute later.
 func (s *siege) finish() {
 	s.t.Helper()
 	x := client.Executor{Conn: s.dial(s.keys["vex"])}
-	ctx, stop := context.WithTimeout(s.ctx(), 20*time.Second)
+	ctx, stop := context.WithTimeout(s.ctx(), time.Minute)
 	defer stop()
 	done := make(chan schemas.Key, len(s.released)+1)
 	ran := make(chan error, 1)

@@ -196,6 +196,7 @@ func (s *siege) batch(w *wire) (all []kept, more bool) {
 		w.until(1)
 		for _, m := range w.messages() {
 			switch {
+			case m.subject != s.inboxOf(w)+".read": // the gate's own, of that name
 			case bytes.HasPrefix(m.header, []byte("NATS/1.0 404 ")):
 				return all, false
 			case bytes.HasPrefix(m.header, []byte("NATS/1.0 204 ")):
