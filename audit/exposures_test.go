@@ -25,7 +25,7 @@ func TestExposures(t *testing.T) {
 	}
 	testTamperings(t, map[string]tampering{
 		"the action":  next(func(s *schemas.Seen) { s.Action = "shop.other" }),
-		"the session": next(func(s *schemas.Seen) { s.Session = "another" }),
+		"the session": next(func(s *schemas.Seen) { s.Session = "t" }),
 		"a label":     next(func(s *schemas.Seen) { s.Labels = s.Labels[1:] }),
 		"the time":    next(func(s *schemas.Seen) { s.Until = s.Until.Add(-time.Second) }),
 		"everything": func(h *history) (schemas.Pointer, string) {
