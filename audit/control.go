@@ -14,9 +14,10 @@ type members struct {
 	byKey  map[string]schemas.Name
 }
 
-// member is an identity, and since when it is none any more.
+// member is an identity, since when, and since when it is none any more.
 type member struct {
 	schemas.Identity
+	since   moment
 	removed *moment
 }
 
@@ -130,7 +131,7 @@ func (v *Verifier) register(at place, r schemas.Record) {
 	case v.cfg.Check != nil && v.cfg.Check(id) != nil:
 		v.find(at, fmt.Sprintf("registers %s, as no gate takes it: %v", id.Name, v.cfg.Check(id)))
 	default:
-		v.members.byName[id.Name], v.members.byKey[id.Key] = &member{Identity: id}, id.Name
+		v.members.byName[id.Name], v.members.byKey[id.Key] = &member{Identity: id, since: moment{id.At, at.copied}}, id.Name
 	}
 }
 

@@ -11,7 +11,7 @@
 // is still missing when the reading ends is a finding if it is older than that,
 // and pending if it is not. Memory is taken by intents that are open or changed
 // within the lag, and by what was sent and not answered yet; of an intent that is
-// over, and of each change of an agent's exposure, some fifty bytes remain, to
+// over, and of each change of an agent's exposure, some sixty bytes remain, to
 // know it again.
 //
 // Nobody outside the gate can make it accuse the gate: whatever an agent, a

@@ -101,7 +101,7 @@ func (t *trail) tooLate(x *rejection) bool {
 // unknown reports whether the gate may not have known somebody then: not yet, or
 // not any more.
 func (v *Verifier) unknown(who *member, x *rejection) bool {
-	return who.At.Add(v.cfg.Lag).After(x.At) || who.removed != nil && who.removed.earliest().Before(x.At.Add(slack))
+	return v.known(who.since, x.moment).Add(v.cfg.Lag).After(x.At) || who.removed != nil && who.removed.earliest().Before(x.At.Add(slack))
 }
 
 // voted reports whether somebody has a vote on h.
