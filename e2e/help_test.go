@@ -131,6 +131,7 @@ func makeFiles(t *testing.T, dir string) {
 		"decider":     "#!/bin/sh\ncat > /dev/null\n",
 		"refund.json": `{"order": "A-18", "cents": 1250}`,
 		"intent.json": `{"action": "banking.read_file", "params": {"file_path": "bill.txt"}}`,
+		"tools.json":  `[{"name": "refund", "inputSchema": {"type": "object", "additionalProperties": false}}]`,
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700))
 	}

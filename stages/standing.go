@@ -13,9 +13,10 @@ import (
 
 // rulingPatience is how long the answer to "does it count" waits for the message
 // to be handled. It looks again after rulingStep, then ever more rarely, up to
-// rulingRest: most messages are handled within a millisecond or two.
+// rulingRest: most messages are handled within a millisecond or two. Who waits for
+// more than 2 seconds asks again.
 const (
-	rulingPatience = 3 * time.Second
+	rulingPatience = 1500 * time.Millisecond
 	rulingStep     = time.Millisecond
 	rulingRest     = 20 * time.Millisecond
 )

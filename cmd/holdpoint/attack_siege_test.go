@@ -167,7 +167,7 @@ func (s *siege) quiet() {
 func (s *siege) finish() {
 	s.t.Helper()
 	x := client.Executor{Conn: s.dial(s.keys["vex"])}
-	ctx, stop := context.WithTimeout(s.ctx(), time.Minute)
+	ctx, stop := context.WithTimeout(s.t.Context(), time.Minute)
 	defer stop()
 	done := make(chan schemas.Key, len(s.released)+1)
 	ran := make(chan error, 1)
@@ -187,7 +187,7 @@ func (s *siege) finish() {
 			}
 			want = slices.Delete(want, i, i+1)
 		case <-ctx.Done():
-			s.t.Fatalf("vex was not given %v", want)
+			s.t.Fatalf("vex was not given %v; AUDIT has %+v", want, s.look()["AUDIT/AUDIT"].sources)
 		}
 	}
 	stop()

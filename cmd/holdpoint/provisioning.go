@@ -90,6 +90,8 @@ func (g *gate) rouse(ctx context.Context) error {
 		}
 		idle, err := g.provisioner().Rouse(ctx)
 		switch {
+		case ctx.Err() != nil:
+			return nil
 		case err != nil:
 			g.Log.Warn().Err(err).Msg("looking whether AUDIT copies; trying again")
 		case len(idle) > 0:
