@@ -76,6 +76,19 @@ func TestHolds(t *testing.T) {
 	})
 }
 
+// TestSettledOnClosedHold: a verdict comes of a hold that is open, also where it is
+// the hold that is wrong first.
+func TestSettledOnClosedHold(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	i := h.refund(parks(1)).park().vote("ann", schemas.Approve)
+	i.next(func(h *schemas.Hold) { h.State = schemas.Refused })
+	settled := i.release().settled
+	if got := h.verify(); !found(got, h.records[h.at(settled)], "settles on PARKED/3, which is refused") {
+		t.Errorf("found %v", got.Findings)
+	}
+}
+
 // TestDoubtsAlone: a doubt begins when a lease ends, and ends once.
 func TestDoubtsAlone(t *testing.T) {
 	testTamperings(t, map[string]tampering{

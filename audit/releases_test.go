@@ -299,6 +299,9 @@ func TestReleases(t *testing.T) {
 			i := h.propose(schemas.Withdraw, `{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}`).observe().recommend(releases)
 			return i.release().settled, "says that bot/01ARZ3NDEKTSV4RRFFQ69G5FAV is withdrawn, and it is not"
 		},
+		"a withdrawal of nothing": func(h *history) (schemas.Pointer, string) {
+			return h.propose(schemas.Withdraw, `{}`).observe().recommend(releases).release().settled, "releases a withdrawal of nothing"
+		},
 		"a withdrawal of what goes on": func(h *history) (schemas.Pointer, string) {
 			other := h.refund(releases).release()
 			i := h.propose(schemas.Withdraw, fmt.Sprintf(`{"id":%q}`, other.ID)).observe().recommend(releases)

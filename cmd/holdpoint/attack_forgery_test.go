@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -71,6 +72,11 @@ func (s *siege) launder(c schemas.Content) {
 	d := schemas.Write(c, "/forged", time.Now(), "")
 	own := schemas.Subject{Kind: "parked", Intent: someID, Agent: "mark", Queue: "billing"}.String()
 	w.hpub(own, "", oddBlocks(d.Header)[0], d.Body)
+	check(s.t, w.flush())
+	s.until("it is stored", func() bool {
+		r, err := s.executeLog().Last(s.ctx(), schemas.ParkedHolds, own)
+		return err == nil && bytes.Equal(r.Body, d.Body)
+	})
 	w.pub("$JS.API.DIRECT.GET.PARKED", d.Subject, []byte(`{"last_by_subj":"`+own+`"}`))
 	check(s.t, w.flush())
 	if denied := w.errors(); len(denied) > 0 {
