@@ -299,8 +299,13 @@ func taskOf(c schemas.Claim) (Task, error) {
 }
 
 // perform calls the handler. One that panics, or fails when its lease is over, has
-// not said what it did: whoever is told to stop seldom knows how far it came.
+// not said what it did: whoever is told to stop seldom knows how far it came. When
+// the grant came so late that its lease is over, it is not called: somebody else may
+// have been granted the action, or be deciding what became of it.
 func (r *run) perform(ctx context.Context, t Task, d *broker.Delivery) (result any, err error) {
+	if !time.Now().Before(t.Until) {
+		return nil, fmt.Errorf("%w: the grant came when its lease was over", ErrUnknown)
+	}
 	ctx, cancel := context.WithDeadline(ctx, t.Until)
 	defer cancel()
 	defer r.hold(t.Intent.Key(), d)()
