@@ -77,7 +77,7 @@ func TestAuditOpensLast(t *testing.T) {
 	check(t, s.Stop(context.Background()))
 	for range 8 { // the server has no order of its own
 		var said bytes.Buffer
-		cfg.Log = zerolog.New(&said)
+		cfg.Log = zerolog.New(zerolog.SyncWriter(&said))
 		check(t, launch(t, cfg).Stop(context.Background()))
 		restored := strings.Split(said.String(), "Restored ")[1:]
 		if len(restored) != len(schemas.Streams())+2 || !strings.Contains(restored[len(restored)-1], "'TEST-AUDIT > AUDIT'") {
