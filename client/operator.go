@@ -87,15 +87,30 @@ func (o Operator) Activate(ctx context.Context, digest schemas.Digest, archive [
 }
 
 // Shadow stores a bundle and lets it be evaluated beside the active one; with an
-// empty digest it ends that.
+// empty digest it ends that. It returns when the gate says so.
 func (o Operator) Shadow(ctx context.Context, digest schemas.Digest, archive []byte, reason string) error {
 	if digest != "" {
 		if err := o.broker.PutBundle(ctx, digest, archive); err != nil {
 			return err
 		}
 	}
-	_, err := o.control(ctx, schemas.Shadow{By: o.Name(), Bundle: digest, Reason: reason, At: time.Now().UTC()})
-	return err
+	ctx, stop := context.WithTimeout(ctx, freezePatience)
+	defer stop()
+	if _, err := o.control(ctx, schemas.Shadow{By: o.Name(), Bundle: digest, Reason: reason, At: time.Now().UTC()}); err != nil {
+		return fmt.Errorf("changing the shadow: %w", err)
+	}
+	for {
+		policies, err := o.Policies(ctx)
+		if err != nil {
+			return fmt.Errorf("changing the shadow: %w: %w", errNotSeen, err)
+		}
+		if policies.Shadow == digest {
+			return nil
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("changing the shadow: %w: %w", errNotSeen, err)
+		}
+	}
 }
 
 // Policies returns which bundle is active, and how it came to that.

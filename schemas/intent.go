@@ -179,7 +179,7 @@ func ReadIntent(gateway Name, r Record) (Intent, error) {
 
 // readHeader takes the id from the message's headers, and returns its body.
 func (in *Intent) readHeader(r Record) ([]byte, error) {
-	if err := checkBrokerHeaders(r); err != nil {
+	if err := CheckHeaders(r); err != nil {
 		return nil, err
 	}
 	e, data, err := ReadEvent(r.Header, r.Body)

@@ -150,7 +150,7 @@ func Write(c Content, source string, at time.Time, traceParent string) Draft {
 // not one of the grammar: what a subject says (agent, intent, queue …) is fit for
 // a filter once it was read.
 func Read(r Record, c Content) error {
-	if err := checkBrokerHeaders(r); err != nil {
+	if err := CheckHeaders(r); err != nil {
 		return err
 	}
 	e, data, err := ReadEvent(r.Header, r.Body)
@@ -173,12 +173,12 @@ func Read(r Record, c Content) error {
 	return err
 }
 
-// checkBrokerHeaders refuses headers that direct the broker or pretend to come
+// CheckHeaders returns an [ErrInvalid] for headers that direct the broker or pretend to come
 // from it. They tell a record of its writer's from an answer of the broker that
 // somebody had sent there, by asking a question in its name. A message id has no
 // meaning to the gate; what the gate expected of a stream as it wrote has none
 // any more.
-func checkBrokerHeaders(r Record) error {
+func CheckHeaders(r Record) error {
 	refused := ""
 	for name := range r.Header {
 		switch {

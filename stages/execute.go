@@ -44,7 +44,7 @@ type onRecommendation struct{ *Execute }
 // Handle settles or parks the intent that one record of RECOMMENDED is about.
 func (e onRecommendation) Handle(ctx context.Context, r schemas.Record) error {
 	var rec schemas.Recommendation
-	if err := read(r, &rec); err != nil {
+	if err := take(r, &rec); err != nil {
 		return err
 	}
 	m := e.matterOf(rec, r)
@@ -68,7 +68,7 @@ func (e onRecommendation) Handle(ctx context.Context, r schemas.Record) error {
 // Refuse refuses the intent, because handling it panicked.
 func (e onRecommendation) Refuse(ctx context.Context, r schemas.Record, _ string) error {
 	var rec schemas.Recommendation
-	if err := read(r, &rec); err != nil {
+	if err := take(r, &rec); err != nil {
 		return err
 	}
 	return e.refuseFirst(ctx, e.matterOf(rec, r), schemas.Fault{Code: schemas.CodeInternal})

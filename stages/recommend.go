@@ -15,7 +15,7 @@ type Recommend struct{ Common }
 // Handle makes a recommendation on one record of OBSERVED.
 func (s *Recommend) Handle(ctx context.Context, r schemas.Record) error {
 	var obs schemas.Observation
-	if err := read(r, &obs); err != nil {
+	if err := take(r, &obs); err != nil {
 		return err
 	}
 	rec, err := s.recommend(ctx, obs)
@@ -28,7 +28,7 @@ func (s *Recommend) Handle(ctx context.Context, r schemas.Record) error {
 // Refuse records that r could not be handled.
 func (s *Recommend) Refuse(ctx context.Context, r schemas.Record, _ string) error {
 	var obs schemas.Observation
-	if err := read(r, &obs); err != nil {
+	if err := take(r, &obs); err != nil {
 		return err
 	}
 	return s.write(ctx, schemas.Recommendation{

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -169,8 +170,7 @@ func rawHeaders() []string {
 // ended makes sure that every record of a stream came to an end.
 func (s *siege) ended(stream schemas.Stream, has func(schemas.Record) bool) {
 	s.t.Helper()
-	log, err := s.gate.log(s.ctx(), schemas.RoleExecute)
-	check(s.t, err)
+	log := s.log()
 	n := 0
 	check(s.t, log.Each(s.ctx(), stream, ">", func(r schemas.Record) bool {
 		if n++; !has(r) {
@@ -186,8 +186,7 @@ func (s *siege) ended(stream schemas.Stream, has func(schemas.Record) bool) {
 // hasVerdict reports whether what a record of INTENTS proposes was settled, under
 // its own id or that of its sequence, or waits for a reviewer.
 func (s *siege) hasVerdict(r schemas.Record) bool {
-	log, err := s.gate.log(s.ctx(), schemas.RoleExecute)
-	check(s.t, err)
+	log := s.log()
 	in, _ := schemas.ReadIntent(schemas.Name(tenant), r)
 	for _, id := range []schemas.IntentID{in.ID, schemas.SequenceID(r.Seq)} {
 		k := schemas.Key{Agent: in.Agent, ID: id}
@@ -204,8 +203,7 @@ func (s *siege) hasVerdict(r schemas.Record) bool {
 // rejections counts, for every record that was rejected, how often.
 func (s *siege) rejections() map[schemas.Pointer]int {
 	s.t.Helper()
-	log, err := s.gate.log(s.ctx(), schemas.RoleExecute)
-	check(s.t, err)
+	log := s.log()
 	all := map[schemas.Pointer]int{}
 	check(s.t, log.Each(s.ctx(), schemas.Rejected, ">", func(r schemas.Record) bool {
 		var rejection schemas.Rejection
@@ -242,4 +240,15 @@ func TestForgedNotice(t *testing.T) {
 			t.Errorf("after forged notices the victim believes %s, %v; want parked", status.State, err)
 		}
 	})
+}
+
+// log opens the streams as execute sees them. A server that reads its configuration
+// again does not answer for a moment.
+func (s *siege) log() (log *broker.Log) {
+	s.t.Helper()
+	check(s.t, s.gate.patiently(s.ctx(), func() (err error) {
+		log, err = s.gate.log(s.ctx(), schemas.RoleExecute)
+		return err
+	}))
+	return log
 }
