@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -170,30 +171,24 @@ func rawHeaders() []string {
 // ended makes sure that every record of a stream came to an end.
 func (s *siege) ended(stream schemas.Stream, has func(schemas.Record) bool) {
 	s.t.Helper()
-	log := s.log()
-	n := 0
-	check(s.t, log.Each(s.ctx(), stream, ">", func(r schemas.Record) bool {
-		if n++; !has(r) {
+	all := s.each(stream)
+	if len(all) == 0 {
+		s.t.Errorf("%s is empty", stream)
+	}
+	for _, r := range all {
+		if !has(r) {
 			s.t.Errorf("%s (%s) has no end", r.Pointer(), r.Subject)
 		}
-		return true
-	}))
-	if n == 0 {
-		s.t.Errorf("%s is empty", stream)
 	}
 }
 
 // hasVerdict reports whether what a record of INTENTS proposes was settled, under
 // its own id or that of its sequence, or waits for a reviewer.
 func (s *siege) hasVerdict(r schemas.Record) bool {
-	log := s.log()
 	in, _ := schemas.ReadIntent(schemas.Name(tenant), r)
 	for _, id := range []schemas.IntentID{in.ID, schemas.SequenceID(r.Seq)} {
 		k := schemas.Key{Agent: in.Agent, ID: id}
-		if _, err := log.Last(s.ctx(), schemas.Settled, schemas.SettlementFilter(k)); err == nil {
-			return true
-		}
-		if _, err := log.Last(s.ctx(), schemas.ParkedHolds, schemas.HoldFilter(k)); err == nil {
+		if s.exists(schemas.Settled, schemas.SettlementFilter(k)) || s.exists(schemas.ParkedHolds, schemas.HoldFilter(k)) {
 			return true
 		}
 	}
@@ -203,14 +198,12 @@ func (s *siege) hasVerdict(r schemas.Record) bool {
 // rejections counts, for every record that was rejected, how often.
 func (s *siege) rejections() map[schemas.Pointer]int {
 	s.t.Helper()
-	log := s.log()
 	all := map[schemas.Pointer]int{}
-	check(s.t, log.Each(s.ctx(), schemas.Rejected, ">", func(r schemas.Record) bool {
+	for _, r := range s.each(schemas.Rejected) {
 		var rejection schemas.Rejection
 		check(s.t, schemas.Read(r, &rejection))
 		all[rejection.Record]++
-		return true
-	}))
+	}
 	return all
 }
 
@@ -242,13 +235,38 @@ func TestForgedNotice(t *testing.T) {
 	})
 }
 
-// log opens the streams as execute sees them. A server that reads its configuration
-// again does not answer for a moment.
-func (s *siege) log() (log *broker.Log) {
+// each returns the records of a stream.
+func (s *siege) each(stream schemas.Stream) (all []schemas.Record) {
 	s.t.Helper()
-	check(s.t, s.gate.patiently(s.ctx(), func() (err error) {
-		log, err = s.gate.log(s.ctx(), schemas.RoleExecute)
+	s.patiently(func(log *broker.Log) error {
+		all = nil
+		return log.Each(s.ctx(), stream, ">", func(r schemas.Record) bool { all = append(all, r); return true })
+	})
+	return all
+}
+
+// exists reports whether a stream has a record that matches filter.
+func (s *siege) exists(stream schemas.Stream, filter string) (found bool) {
+	s.t.Helper()
+	s.patiently(func(log *broker.Log) error {
+		_, err := log.Last(s.ctx(), stream, filter)
+		if found = err == nil; errors.Is(err, schemas.ErrNotFound) {
+			return nil
+		}
 		return err
+	})
+	return found
+}
+
+// patiently looks at the streams as execute sees them. A server that reads its
+// configuration again does not answer for a moment.
+func (s *siege) patiently(look func(*broker.Log) error) {
+	s.t.Helper()
+	check(s.t, s.gate.patiently(s.ctx(), func() error {
+		log, err := s.gate.log(s.ctx(), schemas.RoleExecute)
+		if err != nil {
+			return err
+		}
+		return look(log)
 	}))
-	return log
 }
