@@ -67,10 +67,12 @@ func (e *Execute) takeBack(ctx context.Context, m matter, target schemas.Key) (s
 	if err != nil {
 		return "", err
 	}
-	s := refusal(h.Intent, verdict{at: e.now()}, schemas.Fault{Code: schemas.CodeWithdrawn})
-	s.Trail = slices.Clone(m.trail[:1])
-	if err := e.settleHold(ctx, h, at, s); err != nil {
-		return "", err
+	if h.State == schemas.Parked { // or else it got its verdict since we looked
+		s := refusal(h.Intent, verdict{at: e.now()}, schemas.Fault{Code: schemas.CodeWithdrawn})
+		s.Trail = slices.Clone(m.trail[:1])
+		if err := e.settleHold(ctx, h, at, s); err != nil {
+			return "", err
+		}
 	}
 	settled, _, err = e.settlement(ctx, target)
 	return withdrawnAlready(settled), err
