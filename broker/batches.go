@@ -18,6 +18,7 @@ type batches struct {
 	stream  schemas.Stream
 	answers chan *nats.Msg // the records of a batch, and its end
 	sub     *nats.Subscription
+	upTo    uint64 // how much of the stream the replica had that answered about the last records
 }
 
 func (c *Conn) openBatches(api string, stream schemas.Stream) (*batches, error) {
@@ -67,6 +68,7 @@ func (b *batches) end(m *nats.Msg) (over, pending bool, err error) {
 	if !whole(m) || len(m.Header["Nats-Subject"]) > 0 || len(m.Data) > 0 {
 		return false, false, nil
 	}
+	b.upTo, _ = strconv.ParseUint(m.Header.Get("Nats-UpTo-Sequence"), 10, 64)
 	switch m.Header.Get("Status") {
 	case "204":
 		left, err := strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64)

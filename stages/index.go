@@ -147,12 +147,10 @@ func lineOf(h schemas.Hold) schemas.HoldLine {
 // Settled takes in a settlement: a release makes the intent wait for an executor.
 // A hold of that id that is not closed soon is looked at.
 func (x *Index) Settled(s schemas.Settlement) {
+	key := s.Intent.Key()
+	x.settled(key)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	key := s.Intent.Key()
-	if hold := x.entries[place{key, true}]; hold != nil && hold.line.State == schemas.Parked {
-		x.reschedule(hold, earliest(hold.at, x.now().Add(lookSoon)))
-	}
 	at := place{key, false}
 	if s.Outcome != schemas.Release || s.Intent.Action == schemas.Withdraw || !x.news(at, mark{}) {
 		return
@@ -166,6 +164,22 @@ func (x *Index) Settled(s schemas.Settlement) {
 		Since:    s.At,
 		Deadline: s.ExecuteBy,
 	}})
+}
+
+// settled takes in that there is a verdict on an intent, and closed that nobody
+// decides any more on a hold whose last record has the sequence seq.
+func (x *Index) settled(k schemas.Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if hold := x.entries[place{k, true}]; hold != nil && hold.line.State == schemas.Parked {
+		x.reschedule(hold, earliest(hold.at, x.now().Add(lookSoon)))
+	}
+}
+
+func (x *Index) closed(k schemas.Key, seq uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.end(place{k, true}, mark{hold: seq})
 }
 
 // Granted takes in a grant, and the pointer that names its record.

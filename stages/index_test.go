@@ -57,6 +57,11 @@ func (s *tale) release() *tale {
 	return s
 }
 
+func (s *tale) refuse() *tale {
+	s.write(schemas.Settlement{Intent: s.intent, Outcome: schemas.Refuse, Code: schemas.CodeDenied, At: s.began})
+	return s
+}
+
 func (s *tale) claim() *tale {
 	s.grant = schemas.Grant{Agent: "bot", Intent: s.intent.ID, Executor: "run", Action: s.intent.Action, Digest: s.intent.Digest, LeaseUntil: s.began.Add(time.Minute), At: s.began}
 	s.granted = s.write(s.grant)
@@ -131,13 +136,14 @@ func TestIndex(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newTale(t)
 			c.tell(s)
-			x := fold(t, s.records)
-			if reviewers, executors := s.states(x); reviewers != c.reviewers || executors != c.executors {
-				t.Errorf("reviewers have it as %q, executors as %q, want %q and %q", reviewers, executors, c.reviewers, c.executors)
-			}
-			for at, e := range x.entries {
-				if e.at.IsZero() {
-					t.Errorf("%s hold=%t is never looked at", at.Key, at.hold)
+			for how, x := range map[string]*Index{"folded": fold(t, s.records), "loaded": s.load(0)} {
+				if reviewers, executors := s.states(x); reviewers != c.reviewers || executors != c.executors {
+					t.Errorf("%s: reviewers have it as %q, executors as %q, want %q and %q", how, reviewers, executors, c.reviewers, c.executors)
+				}
+				for at, e := range x.entries {
+					if e.at.IsZero() {
+						t.Errorf("%s: %s hold=%t is never looked at", how, at.Key, at.hold)
+					}
 				}
 			}
 		})

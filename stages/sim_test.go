@@ -27,7 +27,7 @@ type sim struct {
 	*arena
 	t      *testing.T
 	random *rand.Rand
-	copies map[schemas.Stream]*shelf // what this history wrote
+	copies shelves // what this history wrote
 	offset atomic.Int64
 
 	replicas [2]*replica
@@ -58,6 +58,50 @@ type shelf struct {
 	handed  int // how many were put into the inbox
 }
 
+// shelves are the streams of a history, and what an index is loaded from.
+type shelves map[schemas.Stream]*shelf
+
+func (all shelves) Subjects(_ context.Context, stream schemas.Stream, _ string) (map[string]uint64, error) {
+	subjects := map[string]uint64{}
+	for _, r := range all[stream].records {
+		subjects[r.Subject]++
+	}
+	return subjects, nil
+}
+
+func (all shelves) LastOf(_ context.Context, stream schemas.Stream, subjects []string, take func(schemas.Record) error) error {
+	last := map[string]schemas.Record{}
+	for _, r := range all[stream].records {
+		last[r.Subject] = r
+	}
+	for _, subject := range subjects {
+		if err := take(last[subject]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (all shelves) After(_ context.Context, stream schemas.Stream, seq uint64, take func(schemas.Record) error) error {
+	for _, r := range all[stream].records {
+		if r.Seq > seq {
+			if err := take(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (all shelves) Each(_ context.Context, stream schemas.Stream, filter string, next func(schemas.Record) bool) error {
+	for _, r := range all[stream].records {
+		if r.Subject == filter && !next(r) {
+			return nil
+		}
+	}
+	return nil
+}
+
 // replica is one process of the gate.
 type replica struct {
 	observe   *Observe
@@ -71,7 +115,7 @@ func newSim(t *testing.T, a *arena, seed uint64) *sim {
 	t.Helper()
 	s := &sim{
 		arena: a, t: t, random: rand.New(rand.NewPCG(seed, 1)),
-		copies: map[schemas.Stream]*shelf{}, written: map[schemas.Stream]uint64{},
+		copies: shelves{}, written: map[schemas.Stream]uint64{},
 		policy: "bundle", limits: DefaultLimits(), removed: map[schemas.Name]bool{}, acted: map[schemas.Key]int{},
 	}
 	for _, stream := range schemas.Streams() {
@@ -166,11 +210,34 @@ func (s *sim) boot() *replica {
 		Common: common(schemas.RoleExecute), Bell: s, Eligibility: &rules.Eligibility{}, Health: s,
 		Index: NewIndex(s.now), Limits: s.limits,
 	}
-	for _, record := range s.inTime() {
-		must(s.t, r.execute.Index.Apply(record))
-		r.followed[record.Stream]++
-	}
+	s.load(r)
 	return r
+}
+
+// load lets a process find what waits as a gate does at its start.
+func (s *sim) load(r *replica) {
+	s.t.Helper()
+	s.refresh()
+	handled := s.handled(schemas.Outcomes)
+	must(s.t, r.execute.Index.Load(s.t.Context(), s.copies, handled))
+	must(s.t, s.copies.After(s.t.Context(), schemas.Outcomes, handled, r.execute.Index.Apply))
+	for stream, c := range s.copies {
+		r.followed[stream] = len(c.records)
+	}
+}
+
+// handled returns up to which sequence the messages of a stream are dealt with.
+func (s *sim) handled(stream schemas.Stream) (seq uint64) {
+	c := s.copies[stream]
+	if c.handed > 0 {
+		seq = c.records[c.handed-1].Seq
+	}
+	for _, r := range s.inbox {
+		if r.Stream == stream {
+			seq = min(seq, r.Seq-1)
+		}
+	}
+	return seq
 }
 
 // inTime returns what the index is folded from, as the broker accepted it.

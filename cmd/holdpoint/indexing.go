@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/holdpoint/holdpoint/broker"
@@ -14,34 +15,51 @@ const (
 	// What this one writes it knows at once.
 	followEvery = 250 * time.Millisecond
 
-	// forgetEach is after how many records the index forgets, while it is loaded
-	// in the order of time and has no need to remember what ended.
-	forgetEach = 10_000
-
 	// forgetIndex is how often the index forgets where no timers make it. It is
 	// much longer than records take to arrive.
 	forgetIndex = 30 * time.Second
 )
 
-// loadIndex folds the streams into the index, and returns what keeps it up to
-// date until its context ends. It does so once for all stages of the process.
+// loadIndex takes in what waits, and returns what keeps the index up to date until
+// its context ends. It does so once for all stages of the process.
 func (g *gate) loadIndex(ctx context.Context, log *broker.Log) (follow func(context.Context) error, err error) {
-	var tails []*broker.Tail
-	for _, stream := range g.index.Streams() {
-		tails = append(tails, log.Tail(stream, "", 1))
-	}
-	began, n := time.Now(), 0
-	err = broker.ReadMerged(ctx, tails, func(r schemas.Record) error {
-		if n++; n%forgetEach == 0 {
-			g.index.Forget()
-		}
-		return g.index.Apply(r)
-	})
+	began := time.Now()
+	handled, err := log.Handled(ctx, schemas.Outcomes)
 	if err != nil {
 		return nil, err
 	}
-	g.Log.Info().Int("records", n).Dur("took", time.Since(began)).Msg("the index is loaded")
+	tails, err := g.tails(ctx, log, handled)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.index.Load(ctx, log, handled); err != nil {
+		return nil, err
+	}
+	if err := broker.ReadMerged(ctx, tails, g.index.Apply); err != nil {
+		return nil, err
+	}
+	g.Log.Info().Interface("waiting", g.index.Counts()).Dur("took", time.Since(began)).Msg("the index is loaded")
 	return func(ctx context.Context) error { return g.followIndex(ctx, tails) }, nil
+}
+
+// tails returns tails of the streams that begin where these end now, and in OUTCOMES
+// where reports are not handled yet. The last stream that an intent passes comes
+// first: so whoever reads what is there already, and then the tails, misses nothing
+// of an intent that moves on meanwhile.
+func (g *gate) tails(ctx context.Context, log *broker.Log, handled uint64) ([]*broker.Tail, error) {
+	streams := g.index.Streams()
+	tails := make([]*broker.Tail, len(streams))
+	for i, stream := range slices.Backward(streams) {
+		end, err := log.LastSeq(ctx, stream)
+		if err != nil {
+			return nil, err
+		}
+		if stream == schemas.Outcomes {
+			end = handled
+		}
+		tails[i] = log.Tail(stream, "", end+1)
+	}
+	return tails, nil
 }
 
 func (g *gate) followIndex(ctx context.Context, tails []*broker.Tail) error {
