@@ -13,8 +13,8 @@ type Limits struct {
 	// pinned. If zero, it is 200,000: about 10 ms.
 	Cost uint64
 
-	// Time is what one call of [Bundle.Evaluate] may take. If zero, it is 50 ms.
-	// Cost runs out first unless the machine is busy.
+	// Time is what one call of [Bundle.Evaluate] may take. If zero, it is half a second:
+	// forty times what the dearest expression costs, for a machine that is busy.
 	Time time.Duration
 }
 
@@ -27,7 +27,7 @@ func (l Limits) cost() uint64 {
 
 func (l Limits) time() time.Duration {
 	if l.Time == 0 {
-		return 50 * time.Millisecond
+		return 500 * time.Millisecond
 	}
 	return l.Time
 }

@@ -92,7 +92,7 @@ func TestPossible(t *testing.T) {
 			}
 		}
 	})
-	if impossible < 10 {
+	if impossible < 10 && !testing.Short() { // -short leaves a fifth of the checks
 		t.Errorf("only %d were said to be impossible: the test shows little", impossible)
 	}
 }
