@@ -105,6 +105,7 @@ func (s *siege) decideOddly() {
 func (s *siege) reportOddly() {
 	s.t.Helper()
 	exa := s.wire("exa")
+	sent := s.sequence(schemas.Outcomes)
 	conn, err := broker.Connect(s.server.Connection(), "exa", s.keys["exa"].Key, logTo(s.t))
 	check(s.t, err)
 	defer conn.Close()
@@ -123,10 +124,21 @@ func (s *siege) reportOddly() {
 			w := schemas.Write(r, "/test", g.At, "")
 			exa.hpub(w.Subject, "", oddBlocks(w.Header)[i*(1-j)], w.Body)
 			check(s.t, exa.flush())
+			sent++
 		}
 	}
 	exa.pub("outcomes.exa.*.*", "", nil)
 	check(s.t, exa.flush())
+	// What the server has is not in the stream at once.
+	s.until("all reports are stored", func() bool { return s.sequence(schemas.Outcomes) == sent+1 })
+}
+
+// sequence returns that of the last record of a stream.
+func (s *siege) sequence(stream schemas.Stream) uint64 {
+	s.t.Helper()
+	seq, err := s.executeLog().LastSeq(s.ctx(), stream)
+	check(s.t, err)
+	return seq
 }
 
 // copiesAgree makes sure that the gate reads what people from outside wrote as it
