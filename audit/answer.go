@@ -133,7 +133,7 @@ func (v *Verifier) takeReport(at place, s schemas.Subject, r schemas.Record) {
 		return // nobody to answer
 	}
 	sum := sha256.Sum256(r.Body)
-	report := &sent{at: at, writer: s.Writer, body: max(wasWithdrawn+1, binary.BigEndian.Uint64(sum[:]))}
+	report := &sent{at: at, writer: s.Writer, body: max(wasRefused+1, binary.BigEndian.Uint64(sum[:]))}
 	v.outcomes.kept[r.Seq] = report
 	if report.report = readReport(r); report.report == nil {
 		return

@@ -91,7 +91,20 @@ func (v *Verifier) granted(t *trail, g *grant) error {
 	case g.At.After(s.Intent.Expires().Add(slack)):
 		return fmt.Errorf("grants an intent that expired before")
 	}
-	return worst(v.mayExecute(t, s, g), v.stillApproved(t, s, g), v.allowed(s, g.moment), v.activated("goes by", g.Bundle, g.moment))
+	return worst(v.mayExecute(t, s, g), v.stillApproved(t, s, g), v.allowed(s, g.moment), v.activated("goes by", g.Bundle, g.moment), v.takes(t, s, g))
+}
+
+// takes says why a grant may not name the budgets that it names.
+func (v *Verifier) takes(t *trail, s *verdict, g *grant) error {
+	for _, p := range g.Trail {
+		if p.Stream != schemas.Budgets {
+			continue
+		}
+		if err := v.charged(s.Intent, p, t.hold() != nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // release returns the release that a grant or a lapse names first, if it is one of

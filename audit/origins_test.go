@@ -105,7 +105,7 @@ func TestUnknownOrigin(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
 	r := h.records[0]
-	r.Stream = "BUDGETS"
+	r.Stream = "SEALS"
 	if got := verify(append(h.records, r), h.now); len(got.Findings) != 1 || !found(got, r, "does not copy") {
 		t.Errorf("found %v", got.Findings)
 	}

@@ -181,7 +181,7 @@ func (h *hold) leadsTo(s *verdict) error {
 
 // traced says why a release may not name what it names beside its recommendation,
 // or why it may not do without a hold: only the hold, the decisions that count
-// on it, and what the agent was exposed to have a part in it.
+// on it, what the agent was exposed to and what it takes of budgets have a part in it.
 func (v *Verifier) traced(t *trail, s *verdict, h *hold) error {
 	if over := t.heldBefore(s); h == nil && over != nil {
 		return fmt.Errorf("passes over %s", over.at)
@@ -193,7 +193,11 @@ func (v *Verifier) traced(t *trail, s *verdict, h *hold) error {
 		})
 	}
 	for _, p := range rest {
-		if err := v.exposed(s.Intent.Agent, p); err != nil {
+		err := v.exposed(s.Intent.Agent, p)
+		if p.Stream == schemas.Budgets {
+			err = v.charged(s.Intent, p, h != nil)
+		}
+		if err != nil {
 			return err
 		}
 	}

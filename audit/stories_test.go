@@ -51,6 +51,7 @@ var stories = map[string]func(h *history){
 		h.wait(time.Hour)
 		i.park().refuse(schemas.CodeWithdrawn, func(s *schemas.Settlement) { s.Trail = append(s.Trail, w.trail[0]) })
 	},
+	"taking of budgets": takesOf,
 	"lapsed": func(h *history) {
 		i := h.refund(releases).release()
 		h.wait(15 * time.Minute)

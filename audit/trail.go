@@ -23,6 +23,7 @@ type trail struct {
 
 	proposals []uint64 // sequences in INTENTS that OBSERVED takes for this intent
 	decisions []uint64 // sequences in DECISIONS that count on it
+	shares    []mark   // of budgets
 
 	unjudged int // records that wait for their check
 }
@@ -90,6 +91,9 @@ func (v *Verifier) forget(t *trail) {
 	for _, seq := range t.proposals {
 		delete(v.proposals, seq)
 	}
+	for _, m := range t.shares {
+		v.budgets.over(m)
+	}
 	v.counts.end(t)
 	over := markOfKey(t.key)
 	v.over[over] = t.lastWord()
@@ -99,7 +103,7 @@ func (v *Verifier) forget(t *trail) {
 // isEmpty reports whether the gate said nothing of the intent: all that there is
 // somebody from outside sent.
 func (t *trail) isEmpty() bool {
-	return len(t.advice) == 0 && len(t.holds) == 0 && t.verdict == nil && len(t.grants) == 0 && !t.lapsed
+	return len(t.advice) == 0 && len(t.holds) == 0 && t.verdict == nil && len(t.grants) == 0 && len(t.shares) == 0 && !t.lapsed
 }
 
 // isOver reports whether nothing can happen to the intent any more, except that
@@ -178,14 +182,20 @@ func (t *trail) reportedOn(s *sent) *grant {
 }
 
 // How an intent ended, as far as that has to be known again: that it was withdrawn,
-// or else what stands for the report that ended it.
-const wasWithdrawn = 1
+// or refused otherwise, or else what stands for the report that ended it.
+const (
+	wasWithdrawn = 1
+	wasRefused   = 2
+)
 
 // lastWord returns how the intent ended: who sends the same report again is not
 // answered. It is 0 if there is nothing to know.
 func (t *trail) lastWord() uint64 {
 	if t.verdict != nil && t.verdict.Code == schemas.CodeWithdrawn {
 		return wasWithdrawn
+	}
+	if t.verdict != nil && t.verdict.Outcome != schemas.Release {
+		return wasRefused
 	}
 	for _, g := range slices.Backward(t.grants) {
 		if first := t.firstReport(g); first != nil {

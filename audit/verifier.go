@@ -55,6 +55,7 @@ type Verifier struct {
 	proposals   map[uint64]*proposal  // by sequence in INTENTS, until the intent is over
 	withdrawals map[mark][]withdrawal // by the intent that is taken back, until it is over
 	exposures   exposures
+	budgets     budgets
 	decisions   inbox
 	outcomes    inbox
 	trails      map[schemas.Key]*trail // every intent that is not over
@@ -85,6 +86,7 @@ func New(cfg Config) *Verifier {
 		proposals:   map[uint64]*proposal{},
 		withdrawals: map[mark][]withdrawal{},
 		exposures:   newExposures(),
+		budgets:     newBudgets(),
 		idempotent:  map[mark]idempotence{},
 		decisions:   newInbox(schemas.Decisions),
 		outcomes:    newInbox(schemas.Outcomes),
@@ -187,6 +189,8 @@ func (v *Verifier) take(at place, s schemas.Subject, r schemas.Record) {
 		v.takeRejection(at, r)
 	case schemas.Exposed:
 		v.takeExposure(at, r)
+	case schemas.Budgets:
+		v.takeBudget(at, r)
 	case schemas.Control:
 		v.takeControl(at, s, r)
 	}

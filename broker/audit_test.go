@@ -13,7 +13,7 @@ import (
 // oneOfEach is a message for every kind of subject, all about one agent's intent,
 // and where its copy stands in AUDIT.
 func oneOfEach(k schemas.Key) map[string]schemas.Subject {
-	s := schemas.Subject{Intent: k.ID, Agent: k.Agent, Action: "shop.refund", Queue: "desk", Outcome: "park"}
+	s := schemas.Subject{Intent: k.ID, Agent: k.Agent, Action: "shop.refund", Queue: "desk", Outcome: "park", Budget: "refunds-a-day", Key: strings.Repeat("0a", 16)}
 	all := map[string]schemas.Subject{}
 	for _, stream := range schemas.Streams() {
 		for _, subject := range stream.Subjects() {
@@ -28,11 +28,14 @@ func oneOfEach(k schemas.Key) map[string]schemas.Subject {
 			if s.Kind == "lapsed" {
 				s.Writer = "execute"
 			}
-			who := k.Agent
-			if s.Kind == "control" {
+			who := string(k.Agent)
+			switch s.Kind {
+			case "control":
 				who = "poe"
+			case "budgets":
+				who = s.Budget
 			}
-			all["audit."+s.Kind+"."+string(who)] = s
+			all["audit."+s.Kind+"."+who] = s
 		}
 	}
 	return all
@@ -255,7 +258,7 @@ func TestHealthKnowsWhatIsNotCopied(t *testing.T) {
 	fewer := w.configOf(schemas.Audit)
 	fewer.Sources = fewer.Sources[1:]
 	w.update(fewer)
-	unwell("a source was taken away", "AUDIT copies 10 of 11 streams")
+	unwell("a source was taken away", "AUDIT copies 11 of 12 streams")
 	full := w.configOf(schemas.Audit)
 	full.Sources, full.MaxBytes = whole.Sources, 1<<10
 	w.store(draft(schemas.Subject{Kind: "exposed", Agent: "bot"}, strings.Repeat("x", 1<<10)))

@@ -126,7 +126,7 @@ func (u *User) gateway(role schemas.Role) {
 		u.watches(schemas.Control)
 		u.sees(schemas.Recommended)
 	case schemas.RoleExecute:
-		u.writes("parked", "released", "refused", "granted", "rejected", "exposed")
+		u.writes("parked", "released", "refused", "granted", "rejected", "exposed", "budgets")
 		u.Publish = append(u.Publish, "lapsed.*.*.execute", "notices.*.*.*", "holds.*.*.*.*", auditInfo)
 		u.works(schemas.Recommended)
 		u.works(schemas.Decisions)

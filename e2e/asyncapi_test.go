@@ -47,7 +47,7 @@ func contents() []schemas.Content {
 	return []schemas.Content{
 		schemas.Observation{}, schemas.Recommendation{}, schemas.Hold{}, schemas.Decision{},
 		schemas.Settlement{Outcome: schemas.Release}, schemas.Settlement{Outcome: schemas.Refuse},
-		schemas.Grant{}, schemas.Lapse{}, schemas.Report{}, schemas.Rejection{}, schemas.Exposure{},
+		schemas.Grant{}, schemas.Lapse{}, schemas.Report{}, schemas.Rejection{}, schemas.Exposure{}, schemas.Budget{},
 		schemas.Freeze{}, schemas.Thaw{}, schemas.Activation{}, schemas.Shadow{}, schemas.Identity{}, schemas.Removal{}, schemas.StreamMade{},
 	}
 }

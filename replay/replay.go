@@ -66,6 +66,7 @@ type Replay struct {
 	labels map[schemas.Action][]string
 	rules  map[string]bool
 	rates  *stages.Rates
+	purse  *stages.Purse // nil if the bundle has no budgets
 	tally  *Tally
 	seed   maphash.Seed
 	lines  uint64
@@ -88,6 +89,9 @@ func New(cfg Config) *Replay {
 	r.Now = r.Now.UTC()
 	for _, id := range cfg.Bundle.Rules() {
 		r.rules[id] = true
+	}
+	if len(cfg.Bundle.Budgets()) > 0 {
+		r.purse = stages.NewPurse()
 	}
 	for _, name := range cfg.Bundle.Actions() {
 		if action, _ := cfg.Bundle.Action(name); len(action.Labels) > 0 {
@@ -157,7 +161,8 @@ type item struct {
 }
 
 // batch judges lines: each by itself as far as that goes, the calls of a session
-// one after the other, and counts them in their order.
+// one after the other, all of them if they may take of the same budget, and counts
+// them in their order.
 func (r *Replay) batch(ctx context.Context, batch []item) error {
 	shares := runtime.GOMAXPROCS(0)
 	var group errgroup.Group
@@ -169,6 +174,9 @@ func (r *Replay) batch(ctx context.Context, batch []item) error {
 	}
 	_ = group.Wait() // reading fails line by line
 	r.enter(batch)
+	if r.purse != nil {
+		shares = 1
+	}
 	for share := range shares {
 		group.Go(func() error {
 			return r.decide(ctx, batch, func(i *item) bool { return i.share%uint64(shares) == uint64(share) })
@@ -209,7 +217,7 @@ func (r *Replay) timeOf(c Call) time.Time {
 }
 
 // enter gives every call its session, and its agent's rate. Without times, no call
-// is near another.
+// is near another, nor in the same window of a budget.
 func (r *Replay) enter(batch []item) {
 	for i := range batch {
 		it := &batch[i]
@@ -223,6 +231,7 @@ func (r *Replay) enter(batch []item) {
 		it.past.Rate = 1
 		if !it.call.Time.IsZero() {
 			it.past.Rate = r.rates.Count(it.call.Agent, it.call.Time)
+			it.past.Purse = r.purse
 		}
 	}
 }

@@ -180,6 +180,16 @@ func TestTimes(t *testing.T) {
 			want: slices.Concat(
 				slices.Repeat([]string{"release looks"}, 3), []string{"park hasty"}, slices.Repeat([]string{"release looks"}, 5)),
 		},
+		"with times there are budgets, for all agents and sessions": {
+			log: `{"agent":"a","session":"1","action":"shop.refund","params":{"order":"b","amount":50},"time":"2026-05-04T12:00:00Z"}
+				{"agent":"b","session":"2","action":"shop.refund","params":{"order":"b","amount":49},"time":"2026-05-04T13:00:00Z"}
+				{"agent":"c","session":"3","action":"shop.refund","params":{"order":"b","amount":2},"time":"2026-05-04T14:00:00Z"}
+				{"agent":"c","session":"3","action":"shop.refund","params":{"order":"b","amount":50}}
+				{"agent":"d","session":"4","action":"shop.refund","params":{"order":"b","amount":1},"time":"2026-05-04T15:00:00Z"}
+				{"agent":"d","session":"4","action":"shop.refund","params":{"order":"b","amount":1},"time":"2026-05-04T16:00:00Z"}
+				{"agent":"d","session":"4","action":"shop.refund","params":{"order":"b","amount":50},"time":"2026-05-05T12:00:01Z"}`,
+			want: []string{"release small", "release small", "park a-day", "release small", "release small", "park a-day", "release small"},
+		},
 		"an exposure ends": {
 			log: `{"action":"shop.ticket","time":"2026-05-04T12:00:00Z"}
 				{"action":"shop.refund","params":{"amount":20},"time":"2026-05-04T13:00:00Z"}

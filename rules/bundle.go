@@ -16,6 +16,7 @@ type Bundle struct {
 
 	systems []string
 	actions []schemas.Action
+	budgets []string // their ids
 	plans   map[schemas.Action]*plan
 
 	data   *ordered
@@ -79,7 +80,7 @@ func (l Limits) draft(files []file, notes *notebook) (*draft, error) {
 	d.data = readData(files, notes)
 	d.policy = readPolicyFiles(files, notes)
 	var err error
-	if d.compiler, err = newCompiler(l, d.catalog, d.data, &d.findings); err != nil {
+	if d.compiler, err = newCompiler(l, d.catalog, d.data, d.policy, &d.findings); err != nil {
 		return nil, err
 	}
 	d.compiler.compile(d.policy)
@@ -96,12 +97,24 @@ func (d *draft) bundle() (*Bundle, error) {
 		archive: archive,
 		systems: d.catalog.systems,
 		actions: d.catalog.order,
+		budgets: d.vocabulary().budgets,
 		plans:   d.compiler.plans,
 		data:    d.data.values,
 		env:     d.compiler.bases[conditions],
 		limits:  d.limits,
 	}, nil
 }
+
+// vocabulary returns what cases may name.
+func (d *draft) vocabulary() vocabulary {
+	known := vocabulary{actions: d.catalog.order}
+	for _, b := range d.policy.budgets {
+		known.budgets = append(known.budgets, b.id)
+	}
+	return known
+}
+
+func (b *Bundle) vocabulary() vocabulary { return vocabulary{actions: b.actions, budgets: b.budgets} }
 
 func lookup(files []file, path string) (file, bool) {
 	i, ok := slices.BinarySearchFunc(files, path, func(f file, path string) int { return strings.Compare(f.path, path) })
@@ -184,6 +197,9 @@ func (b *Bundle) Actions() []schemas.Action { return slices.Clone(b.actions) }
 
 // Systems returns the systems of the catalog, sorted.
 func (b *Bundle) Systems() []string { return slices.Clone(b.systems) }
+
+// Budgets returns the ids of the policy's budgets, in order.
+func (b *Bundle) Budgets() []string { return slices.Clone(b.budgets) }
 
 // Params returns the JSON Schema of an action's parameters, or nil if the action
 // does not exist.

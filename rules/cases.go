@@ -39,13 +39,13 @@ type expectation struct {
 }
 
 // caseKeys are the keys of a case; all but table may also stand in its rows.
-var caseKeys = []string{"name", "at", "action", "agent", "session", "exposure", "rate", "now", "params", "reason", "goal", "want", "table"}
+var caseKeys = []string{"name", "at", "action", "agent", "session", "exposure", "rate", "taken", "now", "params", "reason", "goal", "want", "table"}
 
 // noon is the time of cases that name none: a Monday.
 var noon = time.Date(2000, 1, 3, 12, 0, 0, 0, time.UTC)
 
 // readCases reads the files in cases/.
-func readCases(files []file, actions []schemas.Action, notes *notebook) []Case {
+func readCases(files []file, known vocabulary, notes *notebook) []Case {
 	var cases []Case
 	for _, f := range files {
 		if !strings.HasPrefix(f.path, casesDir) || strings.HasSuffix(f.path, ".md") {
@@ -64,7 +64,7 @@ func readCases(files []file, actions []schemas.Action, notes *notebook) []Case {
 			continue
 		}
 		for _, n := range d.root.Content {
-			cases = append(cases, readCase(d, n, actions)...)
+			cases = append(cases, readCase(d, n, known)...)
 		}
 	}
 	return cases
@@ -73,7 +73,7 @@ func readCases(files []file, actions []schemas.Action, notes *notebook) []Case {
 // Cases returns the cases of the bundle. An error is [Mistakes].
 func (b *Bundle) Cases() ([]Case, error) {
 	notes := &notebook{}
-	cases := readCases(unpack(b.archive, notes), b.actions, notes)
+	cases := readCases(unpack(b.archive, notes), b.vocabulary(), notes)
 	return cases, notes.err()
 }
 
@@ -85,23 +85,23 @@ func (b *Bundle) Facts(path string, text []byte) (Facts, error) {
 	var facts Facts
 	if files := c.done(); notes.err() == nil {
 		if d := parse(files[0], notes); d != nil {
-			facts = readFacts(d, b.actions)
+			facts = readFacts(d, b.vocabulary())
 		}
 	}
 	return facts, notes.err()
 }
 
-func readFacts(d *document, actions []schemas.Action) Facts {
-	o, ok := d.object(d.root, "", "agent", "action", "session", "exposure", "rate", "now", "params", "reason", "goal")
+func readFacts(d *document, known vocabulary) Facts {
+	o, ok := d.object(d.root, "", "agent", "action", "session", "exposure", "rate", "taken", "now", "params", "reason", "goal")
 	if !ok {
 		return Facts{}
 	}
 	o.must("action")
-	return caseReader{actions: actions, layers: []object{o}}.read().Facts
+	return caseReader{vocabulary: known, layers: []object{o}}.read().Facts
 }
 
 // readCase reads a case, which is several if it has a table.
-func readCase(d *document, n *yaml.Node, actions []schemas.Action) []Case {
+func readCase(d *document, n *yaml.Node, known vocabulary) []Case {
 	o, ok := d.object(n, "case", caseKeys...)
 	if !ok {
 		return nil
@@ -110,7 +110,7 @@ func readCase(d *document, n *yaml.Node, actions []schemas.Action) []Case {
 	table := o.child("table")
 	if table == nil {
 		o.must("want")
-		return []Case{caseReader{actions: actions, layers: []object{o}}.read()}
+		return []Case{caseReader{vocabulary: known, layers: []object{o}}.read()}
 	}
 	var cases []Case
 	for i, row := range o.items("table") {
@@ -118,7 +118,7 @@ func readCase(d *document, n *yaml.Node, actions []schemas.Action) []Case {
 		if !ok {
 			continue
 		}
-		one := caseReader{actions: actions, layers: []object{r, o}}.read()
+		one := caseReader{vocabulary: known, layers: []object{r, o}}.read()
 		one.Line = row.Line
 		one.Name = o.text("name", maxReason) + ": " + rowName(r, i)
 		if o.child("want") == nil {
@@ -139,8 +139,14 @@ func rowName(row object, i int) string {
 // caseReader reads a case from a row, if there is one, and the case around it:
 // what the row says counts.
 type caseReader struct {
-	actions []schemas.Action // that exist
-	layers  []object
+	vocabulary
+	layers []object
+}
+
+// vocabulary is what of a bundle cases may name.
+type vocabulary struct {
+	actions []schemas.Action
+	budgets []string
 }
 
 // with returns the first layer that has the key, or the last.
@@ -156,7 +162,7 @@ func (r caseReader) with(key string) object {
 func (r caseReader) read() Case {
 	o := r.with("name")
 	c := Case{File: o.path, Line: o.node.Line, Name: o.text("name", maxReason), At: r.checkpoint(), want: r.expectation()}
-	c.Facts = Facts{Agent: r.agent(), Exposure: r.exposure(), Rate: r.with("rate").integer("rate", 0, never, 0), Now: r.now()}
+	c.Facts = Facts{Agent: r.agent(), Exposure: r.exposure(), Rate: r.with("rate").integer("rate", 0, never, 0), Taken: r.taken(), Now: r.now()}
 	c.Facts.Intent = schemas.Intent{
 		Agent:   c.Facts.Agent.Name,
 		Action:  r.action(),
@@ -224,6 +230,29 @@ func (r caseReader) exposure() schemas.ExposureFacts {
 		}
 	}
 	return e
+}
+
+// taken returns what others have taken of budgets, by their ids.
+func (r caseReader) taken() []schemas.Taken {
+	o := r.with("taken")
+	n := o.child("taken")
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		o.mistake(n, "taken: want a mapping from budgets to amounts, this is %s", describe(n))
+		return nil
+	}
+	var taken []schemas.Taken
+	amounts := object{document: o.document, node: n, about: o.about + ": taken"}
+	for i := 0; i < len(n.Content); i += 2 {
+		id := n.Content[i].Value
+		if !slices.Contains(r.budgets, id) {
+			o.mistake(n.Content[i], "the policy has no budget '%s'%s", id, suggest(id, r.budgets))
+		}
+		taken = append(taken, schemas.Taken{Budget: id, Amount: int64(amounts.integer(id, 0, schemas.MaxAmount, 0))})
+	}
+	return taken
 }
 
 func words(nodes []*yaml.Node) []string {

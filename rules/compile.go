@@ -22,6 +22,7 @@ type plan struct {
 	risks      []*risk
 	thresholds []*threshold
 	approvals  []*approval
+	budgets    []*budget
 
 	// asksRisk says that a rule or an approval asks for the risk.
 	asksRisk bool
@@ -43,7 +44,14 @@ func (p *plan) at(c Checkpoint) []*rule {
 
 // silent reports whether nothing is said at the checkpoint about the action.
 func (p *plan) silent(c Checkpoint) bool {
-	return len(p.at(c))+len(p.approvals) == 0 && (c != Recommend || len(p.risks)+len(p.thresholds) == 0)
+	more := len(p.approvals)
+	switch c {
+	case Recommend:
+		more += len(p.risks) + len(p.thresholds)
+	case Execute:
+		more += len(p.budgets)
+	}
+	return len(p.at(c))+more == 0
 }
 
 // rule is a rule that can be evaluated. Without when and raise it always applies.
@@ -93,10 +101,10 @@ type compiler struct {
 	findings *[]Finding
 }
 
-func newCompiler(l Limits, c *catalog, d *documents, findings *[]Finding) (*compiler, error) {
+func newCompiler(l Limits, c *catalog, d *documents, p *policy, findings *[]Finding) (*compiler, error) {
 	compiler := &compiler{catalog: c, plans: map[schemas.Action]*plan{}, variants: map[string]*variant{}, findings: findings}
 	var err error
-	if compiler.bases, err = ruleEnvironments(l, d); err != nil {
+	if compiler.bases, err = ruleEnvironments(l, d, budgetShape(p.budgets)); err != nil {
 		return nil, err
 	}
 	if compiler.eligible, err = eligibleEnvironment(l); err != nil {
@@ -116,6 +124,9 @@ func newCompiler(l Limits, c *catalog, d *documents, findings *[]Finding) (*comp
 }
 
 func (c *compiler) compile(p *policy) {
+	for _, t := range p.budgets {
+		c.budget(t)
+	}
 	for _, t := range p.rules {
 		c.rule(t)
 	}
@@ -132,8 +143,13 @@ func (c *compiler) compile(p *policy) {
 
 func (c *compiler) rule(t ruleText) {
 	plans := c.match(t.entry)
-	when := c.program(t.entry, t.when, use{conditions, truth, nil}, plans)
+	purpose := conditions
+	if t.at == Execute {
+		purpose = lateConditions
+	}
+	when := c.program(t.entry, t.when, use{purpose, truth, nil}, plans)
 	raise := c.program(t.entry, t.raise, use{prose, truth, when}, plans)
+	c.counts(t.entry, t.when, when, plans)
 	for _, p := range plans {
 		r := &rule{id: t.id, outcome: t.outcome, reason: t.reason, tell: t.tell, when: when.of(p), raise: raise.of(p)}
 		switch t.at {

@@ -88,6 +88,15 @@
 //	    quorum: 2                # default 1
 //	    deadline: 4h
 //	    remind: 1h
+//	budgets:
+//	  - id: refunds-a-day
+//	    actions: [shop.refund]
+//	    when: session != 'drill' # counts these alone
+//	    key: agent.owner         # counted apart for each; default: all together
+//	    amount: params.amount_cents # default 1
+//	    limit: 100000
+//	    window: 24h              # or calendar: hour, day, week or month, of UTC
+//	    beyond: park             # or refuse
 //	waivers:
 //	  - check: untrusted-write   # a finding of Check that may stay
 //	    about: shop.refund       # the id or the action, or a pattern
@@ -97,7 +106,9 @@
 // recommend, what no rule releases is parked; at observe and execute, rules only
 // tighten. The strictest of what applies decides. Risk and thresholds count at
 // recommend. Approvals do not park anything: they say who must agree when
-// something else does, at whatever checkpoint that happens.
+// something else does, at whatever checkpoint that happens. Budgets count at execute:
+// what was taken of them is one of the facts, and [Bundle.Charges] says what an intent
+// takes.
 //
 // # Expressions
 //
@@ -114,7 +125,8 @@
 //	now       the time of the decision
 //
 // and, in when of rules and approvals, risk: the sum of what add gives, without
-// what raise gives; in raise, goal and reason: the agent's prose; and, in eligible
+// what raise gives; in when of rules at execute, budget: of each budget of the action
+// taken, limit and left, by its id with _ in place of -; in raise, goal and reason: the agent's prose; and, in eligible
 // only, reviewer (name, person, groups, service), agent, and action (name, system,
 // operation).
 //

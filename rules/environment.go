@@ -81,15 +81,16 @@ const noProse = "the agent's own prose can only raise: write raise, in a risk or
 type purpose uint8
 
 const (
-	conditions purpose = iota // when, of rules and approvals
-	weights                   // when and add, of risks
-	prose                     // raise
+	conditions     purpose = iota // when, of rules and approvals
+	lateConditions                // when, of rules at execute
+	weights                       // when and add, of risks, and all of budgets
+	prose                         // raise
 	purposes
 )
 
 // ruleEnvironments know what the expressions with each purpose may ask about these
 // documents. Params come with [environment.of].
-func ruleEnvironments(l Limits, d *documents) (made [purposes]*environment, err error) {
+func ruleEnvironments(l Limits, d *documents, budgets *shape) (made [purposes]*environment, err error) {
 	base, err := newEnvironment(environment{
 		limits: l,
 		data:   d.values,
@@ -98,6 +99,7 @@ func ruleEnvironments(l Limits, d *documents) (made [purposes]*environment, err 
 			"reason":   noProse,
 			"risk":     "the risk is the sum of what these expressions give",
 			"reviewer": "only eligible, of an approval, is about a reviewer",
+			"budget":   "budgets are counted at execute: when of a rule there can ask for them",
 			"intent":   "write params, agent, action or session",
 		},
 	},
@@ -120,6 +122,9 @@ func ruleEnvironments(l Limits, d *documents) (made [purposes]*environment, err 
 	whole := &shape{form: intForm}
 	text := &shape{form: textForm}
 	if made[conditions], err = made[weights].extend("risk", whole, "risk"); err != nil {
+		return made, err
+	}
+	if made[lateConditions], err = made[conditions].extend("budget", budgets, "budget"); err != nil {
 		return made, err
 	}
 	if made[prose], err = made[weights].extend("goal", text, "goal"); err != nil {

@@ -27,7 +27,7 @@ func (b *Bundle) evaluate(ctx context.Context, at Checkpoint, f Facts, w witness
 	if !ok || at != Observe && at != Recommend && at != Execute {
 		return schemas.Opinion{}
 	}
-	if len(p.at(at)) == 0 && at != Recommend {
+	if len(p.at(at)) == 0 && at != Recommend && (at != Execute || len(p.budgets) == 0) {
 		return schemas.Opinion{Outcome: schemas.Release}
 	}
 	if p.silent(at) {
@@ -35,9 +35,12 @@ func (b *Bundle) evaluate(ctx context.Context, at Checkpoint, f Facts, w witness
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.limits.time())
 	defer cancel()
-	e := evaluation{witness: w, vars: &activation{Facts: f, env: b.env, action: p.value, data: b.data, shape: p.variant.shape}}
+	e := evaluation{witness: w, vars: b.activation(p, f)}
 	if p.asksRisk || at == Recommend {
 		e.weigh(ctx, p.risks)
+	}
+	if at == Execute {
+		e.budgets(ctx, p.budgets)
 	}
 	e.rules(ctx, p.at(at))
 	if at == Recommend {
@@ -48,6 +51,11 @@ func (b *Bundle) evaluate(ctx context.Context, at Checkpoint, f Facts, w witness
 	e.decide(at)
 	e.approvals(ctx, p.approvals)
 	return e.result(at)
+}
+
+// activation returns the variables of expressions about an action.
+func (b *Bundle) activation(p *plan, f Facts) *activation {
+	return &activation{Facts: f, env: b.env, action: p.value, data: b.data, shape: p.variant.shape}
 }
 
 // evaluation forms one opinion.

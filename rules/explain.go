@@ -39,7 +39,7 @@ type CheckpointExplanation struct {
 
 // Considered is one entry of the policy that is about the action.
 type Considered struct {
-	// Kind is rule, risk, threshold or approval.
+	// Kind is budget, rule, risk, threshold or approval.
 	Kind string `json:"kind"`
 	ID   string `json:"id"`
 
@@ -127,6 +127,11 @@ func (b *Bundle) explainAt(ctx context.Context, at Checkpoint, f Facts) Checkpoi
 	p, ok := b.plans[f.Intent.Action]
 	if !ok {
 		return x
+	}
+	if at == Execute {
+		for _, e := range p.budgets {
+			x.Considered = append(x.Considered, r.budget(e, f.taken(e.id)))
+		}
 	}
 	for _, e := range p.at(at) {
 		x.Considered = append(x.Considered, r.entry(Considered{Kind: "rule", ID: e.id, Outcome: e.outcome.String(), Reason: e.reason}, e.when, e.raise))

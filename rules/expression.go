@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
@@ -87,24 +88,21 @@ func (e *environment) plan(checked *cel.Ast, options ...cel.ProgramOption) (cel.
 type gives uint8
 
 const (
-	truth   gives = iota // true or false
-	integer              // an int
+	truth    gives = iota // true or false
+	integer               // an int
+	quantity              // an int or a double
+	name                  // text or an int
 )
 
 func (g gives) String() string {
-	if g == integer {
-		return "an int"
-	}
-	return "true or false"
+	return [...]string{truth: "true or false", integer: "an int", quantity: "a number", name: "text or an int"}[g]
 }
 
 // fits reports whether an expression of the type can give it. What comes
 // from JSON is known only when it runs.
 func (g gives) fits(t *cel.Type) bool {
-	if g == integer {
-		return t.IsExactType(cel.IntType) || t.IsExactType(cel.DynType)
-	}
-	return t.IsExactType(cel.BoolType) || t.IsExactType(cel.DynType)
+	fitting := [...][]*cel.Type{truth: {cel.BoolType}, integer: {cel.IntType}, quantity: {cel.IntType, cel.DoubleType}, name: {cel.StringType, cel.IntType}}[g]
+	return t.IsExactType(cel.DynType) || slices.ContainsFunc(fitting, t.IsExactType)
 }
 
 // run evaluates the program. Without a loop it takes no more than some calls,

@@ -18,6 +18,10 @@ type Facts struct {
 	// Rate counts the intents of the agent in the minute before.
 	Rate int
 
+	// Taken is what others have taken of the budgets of the action. Of one that is
+	// not there, nothing is taken.
+	Taken []schemas.Taken
+
 	// Now is the time of the decision.
 	Now time.Time
 }
@@ -71,7 +75,8 @@ type activation struct {
 	data   any
 	shape  *shape
 
-	risk any
+	risk   any
+	budget any
 
 	params, agent, exposure any
 }
@@ -91,6 +96,8 @@ func (f *activation) ResolveName(name string) (any, bool) {
 		return once(&f.exposure, func() any { return f.env.value(newExposure(f.Exposure)) }), true
 	case "risk":
 		return f.risk, true
+	case "budget":
+		return f.budget, true
 	case "goal":
 		return types.String(f.Intent.Goal), true
 	case "reason":

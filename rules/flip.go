@@ -133,15 +133,18 @@ type compared struct {
 // comparisons returns those in all expressions that the outcome depends on.
 func (f *flipper) comparisons() []compared {
 	var programs []*program
+	var found []compared
 	for _, at := range f.at {
 		for _, r := range f.plan.at(at) {
 			programs = append(programs, r.when, r.raise)
+		}
+		if at == Execute {
+			found = append(found, f.roomLeft()...)
 		}
 	}
 	for _, r := range f.plan.risks {
 		programs = append(programs, r.when, r.add, r.raise)
 	}
-	var found []compared
 	for _, p := range programs {
 		if p == nil {
 			continue

@@ -89,6 +89,7 @@ var keyOrder = map[string][]string{
 	"thresholds": {"actions", "park_from", "refuse_from", "owner", "rationale"},
 	"rules":      {"id", "at", "actions", "when", "raise", "outcome", "reason", "tell"},
 	"approvals":  {"id", "actions", "when", "eligible", "quorum", "deadline", "remind"},
+	"budgets":    {"id", "actions", "when", "key", "amount", "limit", "window", "calendar", "beyond", "reason", "tell"},
 	"waivers":    {"check", "about", "reason"},
 }
 

@@ -56,6 +56,11 @@ func (l *linter) lint(ctx context.Context) {
 		})
 		l.eligible(ctx, t)
 	}
+	for _, t := range l.policy.budgets {
+		l.reachable(t.entry, func(p *plan) []*program {
+			return []*program{entryOf(p.budgets, t.id, func(b *budget) string { return b.id }).when}
+		})
+	}
 	for i, t := range l.policy.thresholds {
 		l.threshold(i, t)
 	}
@@ -169,7 +174,7 @@ func (l *linter) action(p *plan) {
 // ungated reports whether each intent is released.
 func (l *linter) ungated(p *plan, releases []*rule) bool {
 	always := slices.ContainsFunc(releases, func(r *rule) bool { return !possible(negation(r)) })
-	if !always || len(p.thresholds) > 0 && len(p.risks) > 0 {
+	if !always || len(p.budgets) > 0 || len(p.thresholds) > 0 && len(p.risks) > 0 {
 		return false
 	}
 	for _, at := range []Checkpoint{Observe, Recommend, Execute} {

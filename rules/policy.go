@@ -102,6 +102,7 @@ type policy struct {
 	risks      []riskText
 	thresholds []thresholdText
 	approvals  []approvalText
+	budgets    []budgetText
 	waivers    []waiver
 
 	// ids are the entries by id: each names one thing.
@@ -112,7 +113,7 @@ type policy struct {
 
 // read reads one file of a policy and returns the files that it includes.
 func (p *policy) read(d *document) []*yaml.Node {
-	known := []string{"version", "include", "risk", "thresholds", "rules", "approvals", "waivers"}
+	known := []string{"version", "include", "risk", "thresholds", "rules", "approvals", "budgets", "waivers"}
 	if d.path != policyFile {
 		known = slices.DeleteFunc(known, func(key string) bool { return key == "include" })
 	}
@@ -125,6 +126,7 @@ func (p *policy) read(d *document) []*yaml.Node {
 	p.each(o, "thresholds", p.readThreshold)
 	p.each(o, "rules", p.readRule)
 	p.each(o, "approvals", p.readApproval)
+	p.each(o, "budgets", p.readBudget)
 	p.each(o, "waivers", p.readWaiver)
 	if d.path != policyFile {
 		return nil

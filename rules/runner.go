@@ -51,7 +51,7 @@ func Test(ctx context.Context, dir fs.FS) (Results, error) {
 	if err != nil {
 		return Results{}, err
 	}
-	cases := readCases(files, d.catalog.order, notes)
+	cases := readCases(files, d.vocabulary(), notes)
 	if err := notes.err(); err != nil {
 		return Results{}, err
 	}

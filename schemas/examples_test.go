@@ -101,6 +101,7 @@ func examples() map[string][]any {
 			Votes:    []schemas.Vote{{Reviewer: "ann", Person: "ann@acme.example", Verdict: schemas.Approve, Decision: pointer(schemas.Decisions, 3), At: at}},
 			Deadline: at.Add(time.Hour), Remind: at.Add(time.Minute),
 			Doubt:  &schemas.Doubt{Grant: pointer(schemas.Grants, 4), Executor: "worker", Since: at, Decision: pointer(schemas.Decisions, 5), Verdict: schemas.Retry},
+			Taken:  []schemas.Taken{{Budget: "refunds-a-day", Amount: 49_900}, {Budget: "mails", Amount: 1, Reserved: true}},
 			Bundle: digest("bundle"), At: at, Trail: trail, States: []schemas.Digest{digest("state")},
 		}},
 		"decision": {schemas.Decision{
@@ -120,8 +121,18 @@ func examples() map[string][]any {
 			schemas.Report{Executor: "worker", Agent: bot, Intent: id, Digest: in.Digest, Grant: pointer(schemas.Grants, 4), State: schemas.Done, Result: jsontext.Value(`{"paid":120}`)},
 			schemas.Report{Executor: "worker", Agent: bot, Intent: id, Digest: in.Digest, Grant: pointer(schemas.Grants, 4), State: schemas.Failed, Error: "card closed"},
 		},
-		"rejection":  {schemas.Rejection{Of: "ann", Agent: bot, Intent: id, Record: pointer(schemas.Decisions, 3), Code: schemas.CodeVoted, Detail: "once is enough", At: at}},
-		"exposure":   {schemas.Exposure{Agent: bot, Seen: []schemas.Seen{{Action: "crm.read", Labels: []string{"pii"}, Session: "chat-17", Until: at}}, At: at, Trail: trail}},
+		"rejection": {schemas.Rejection{Of: "ann", Agent: bot, Intent: id, Record: pointer(schemas.Decisions, 3), Code: schemas.CodeVoted, Detail: "once is enough", At: at}},
+		"exposure":  {schemas.Exposure{Agent: bot, Seen: []schemas.Seen{{Action: "crm.read", Labels: []string{"pii"}, Session: "chat-17", Until: at}}, At: at, Trail: trail}},
+		"budget": {
+			schemas.Budget{
+				Budget: "refunds-a-day", Key: "bot", Limit: 50_000, Since: at.Add(-24 * time.Hour),
+				Spent:    []schemas.Spent{{Amount: 12_000, At: at.Add(-time.Hour)}},
+				Reserved: []schemas.Reservation{{Agent: bot, Intent: id, Digest: in.Digest, Amount: 120, At: at, Beyond: true}},
+				Returned: []schemas.Key{{Agent: bot, ID: schemas.SequenceID(4)}},
+				At:       at, Trail: trail,
+			},
+			schemas.Budget{Budget: "mails", At: at, Since: at},
+		},
 		"identity":   {ann, worker},
 		"removal":    {schemas.Removal{By: "ida", Name: "ann", Reason: "left", At: at}},
 		"freeze":     {freeze, schemas.Freeze{By: "pat", Scope: schemas.Scope{Agent: bot}, Reason: "odd", At: at}},

@@ -6,7 +6,7 @@ import (
 )
 
 // maxStates is how many earlier states of itself a hold remembers.
-const maxStates = 16
+const maxStates = 14
 
 // Hold is a parked intent and its state, or an intent in doubt. Each change is a
 // new record on the hold's own subject; the last one is what holds.
@@ -25,6 +25,9 @@ type Hold struct {
 
 	// Opinion is what the rules said when the hold was last evaluated.
 	Opinion Opinion `json:"opinion"`
+
+	// Taken is what others had taken of the budgets then.
+	Taken []Taken `json:"taken,omitempty"`
 
 	// Recommended are the approvals that the recommendation asked for. They stay
 	// required whatever a later bundle says.

@@ -52,7 +52,7 @@ func TestHoldNext(t *testing.T) {
 	}
 }
 
-// TestHoldStates: the last sixteen states are remembered, the latest last.
+// TestHoldStates: the last fourteen states are remembered, the latest last.
 func TestHoldStates(t *testing.T) {
 	t.Parallel()
 	h := schemas.Hold{}
@@ -60,7 +60,7 @@ func TestHoldStates(t *testing.T) {
 		h = h.Next(schemas.Digest(fmt.Sprint(i)), noon.Add(time.Duration(i)))
 	}
 	var want []schemas.Digest
-	for i := 4; i < 20; i++ {
+	for i := 6; i < 20; i++ {
 		want = append(want, schemas.Digest(fmt.Sprint(i)))
 	}
 	if diff := cmp.Diff(want, h.States); diff != "" {

@@ -53,8 +53,8 @@ func TestTypes(t *testing.T) {
 		"decision": {"decision.v1"}, "settlement": {"intent.released.v1", "intent.refused.v1"}, "grant": {"intent.granted.v1"},
 		"lapse": {"intent.lapsed.v1"}, "report": {"outcome.v1"}, "rejection": {"rejection.v1"}, "exposure": {"exposure.v1"},
 		"identity": {"control.identity.v1"}, "removal": {"control.removal.v1"}, "freeze": {"control.freeze.v1"},
-		"shadow": {"control.shadow.v1"},
-		"thaw":   {"control.thaw.v1"}, "activation": {"control.bundle.v1"}, "stream": {"control.stream.v1"},
+		"shadow": {"control.shadow.v1"}, "budget": {"budget.v1"},
+		"thaw": {"control.thaw.v1"}, "activation": {"control.bundle.v1"}, "stream": {"control.stream.v1"},
 	}
 	got := make(map[string][]string)
 	of := make(map[string]string)

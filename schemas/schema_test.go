@@ -32,6 +32,7 @@ var messages = map[string]any{
 	"report":         schemas.Report{},
 	"rejection":      schemas.Rejection{},
 	"exposure":       schemas.Exposure{},
+	"budget":         schemas.Budget{},
 	"identity":       schemas.Identity{},
 	"removal":        schemas.Removal{},
 	"freeze":         schemas.Freeze{},

@@ -22,7 +22,7 @@ const (
 	maxLabels   = 16  // rules: distinct labels in one catalog, of 32 bytes each
 	maxLabeled  = 32  // rules: actions with labels
 	maxSeq      = 1<<53 - 1
-	maxStates   = 16
+	maxStates   = 14
 	maxPointers = 16 // decisions that a settlement names
 )
 
@@ -120,6 +120,9 @@ func largestRecords(in schemas.Intent) map[string]schemas.Content {
 	hold := schemas.Hold{
 		Intent: in, State: schemas.Released, Waiting: fill(64), Queue: schemas.Name(fill(32)), Opinion: largestOpinion(),
 		Recommended: repeated(schemas.MaxApprovals, largestApproval),
+		Taken: repeated(schemas.MaxBudgets, func(i int) schemas.Taken {
+			return schemas.Taken{Budget: numbered(64, i), Amount: schemas.MaxAmount, Reserved: true}
+		}),
 		Votes: repeated(schemas.MaxVotes, func(i int) schemas.Vote {
 			return schemas.Vote{
 				Reviewer: schemas.Name(numbered(32, i)), Person: numbered(maxPerson, i), Verdict: schemas.Approve,
@@ -202,4 +205,22 @@ func TestLargestExposureFits(t *testing.T) {
 		}),
 	}
 	checkSize(t, "exposure", "MaxSeen actions", schemas.Write(e, "/gateways/"+fill(32)+"/execute", noon, traceParent), schemas.MaxRecordSize)
+}
+
+// TestLargestBudgetFits: MaxReserved is there to bound a budget. What was returned
+// stood among what was reserved.
+func TestLargestBudgetFits(t *testing.T) {
+	t.Parallel()
+	b := schemas.Budget{
+		Budget: fill(64), Key: fill(schemas.MaxBudgetKey), Limit: schemas.MaxAmount, Since: noon, At: noon,
+		Trail: repeated(1, largestPointer(schemas.Intents)),
+		Spent: repeated(66, func(int) schemas.Spent { return schemas.Spent{Amount: schemas.MaxAmount, At: noon} }),
+		Reserved: repeated(schemas.MaxReserved, func(i int) schemas.Reservation {
+			return schemas.Reservation{
+				Agent: schemas.Name(numbered(32, i)), Intent: id, Digest: digest("intent"),
+				Amount: schemas.MaxAmount, At: noon, Beyond: true,
+			}
+		}),
+	}
+	checkSize(t, "budget", "MaxReserved reservations", schemas.Write(b, "/gateways/"+fill(32)+"/execute", noon, traceParent), schemas.MaxRecordSize)
 }

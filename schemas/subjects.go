@@ -17,6 +17,7 @@ const (
 	Outcomes    Stream = "OUTCOMES"
 	Rejected    Stream = "REJECTED"
 	Exposed     Stream = "EXPOSED"
+	Budgets     Stream = "BUDGETS"
 	Control     Stream = "CONTROL"
 	Audit       Stream = "AUDIT"
 )
@@ -24,7 +25,7 @@ const (
 // Streams lists the streams that AUDIT is copied from, in the order in which an
 // intent passes them.
 func Streams() []Stream {
-	return []Stream{Intents, Observed, Recommended, ParkedHolds, Decisions, Settled, Grants, Outcomes, Rejected, Exposed, Control}
+	return []Stream{Intents, Observed, Recommended, ParkedHolds, Decisions, Settled, Grants, Outcomes, Rejected, Exposed, Budgets, Control}
 }
 
 // A token is one part of a subject after the first.
@@ -40,6 +41,8 @@ const (
 	tokenWriter // who published it: a reviewer, an executor, an operator
 	tokenRecord // what a control record is about
 	tokenKind
+	tokenBudget
+	tokenKey
 )
 
 // form is the grammar of one kind of subject: its first token, the stream that
@@ -67,6 +70,7 @@ var forms = []form{
 	{"outcomes", Outcomes, []token{tokenWriter, tokenAgent, tokenIntent}},
 	{"rejected", Rejected, []token{tokenWriter, tokenAgent, tokenIntent}},
 	{"exposed", Exposed, []token{tokenAgent}},
+	{"budgets", Budgets, []token{tokenBudget, tokenKey}},
 	{"control", Control, []token{tokenWriter, tokenKind, tokenRecord}},
 }
 
@@ -83,6 +87,8 @@ type Subject struct {
 	Writer  Name   // the reviewer, executor or operator who published it
 	About   string // of a control record: what it is about, such as "identity"
 	Record  Name   // of a control record: which one
+	Budget  string // the id of a budget
+	Key     string // 32 hexadecimal digits that stand for the key of a budget
 }
 
 // ParseSubject takes a stored subject apart. It returns a [Fault] that names the
@@ -130,8 +136,22 @@ func (s *Subject) set(t token, text string) (err error) {
 		s.Outcome, err = parseWord(text)
 	case tokenKind:
 		s.About, err = parseWord(text)
+	case tokenBudget:
+		s.Budget, err = text, checkEntryID(text)
+	case tokenKey:
+		if s.Key = text; !only(text, 32, 32, hexByte) {
+			err = invalid("key %q: want 32 hexadecimal digits", clip(text))
+		}
 	}
 	return err
+}
+
+// checkEntryID refuses what no entry of a policy has as id.
+func checkEntryID(text string) error {
+	if !only(text, 1, 64, nameByte) {
+		return invalid("id %q: want 1 to 64 of a-z, 0-9 and -", clip(text))
+	}
+	return nil
 }
 
 // parseWord returns a word of this package that stands in a subject.
@@ -158,6 +178,10 @@ func (s Subject) token(t token) string {
 		return s.Action.Operation()
 	case tokenOutcome:
 		return s.Outcome
+	case tokenBudget:
+		return s.Budget
+	case tokenKey:
+		return s.Key
 	default:
 		return s.About
 	}

@@ -14,17 +14,18 @@ import (
 // subjects are one of each kind, as section 2 of the design writes them.
 func subjects() map[string]schemas.Subject {
 	return map[string]schemas.Subject{
-		"intents.bot.shop.refund":                              {Kind: "intents", Stream: schemas.Intents, Agent: bot, Action: refund},
-		"observed.bot.shop.refund":                             {Kind: "observed", Stream: schemas.Observed, Agent: bot, Action: refund},
-		"recommended.park.bot.shop.refund":                     {Kind: "recommended", Stream: schemas.Recommended, Outcome: "park", Agent: bot, Action: refund},
-		"parked." + string(id) + ".bot.money":                  {Kind: "parked", Stream: schemas.ParkedHolds, Intent: id, Agent: bot, Queue: "money"},
-		"decisions.ann.money.bot." + string(id):                {Kind: "decisions", Stream: schemas.Decisions, Writer: "ann", Queue: "money", Agent: bot, Intent: id},
-		"released." + string(id) + ".bot.shop.refund":          {Kind: "released", Stream: schemas.Settled, Intent: id, Agent: bot, Action: refund},
-		"refused." + string(id) + ".bot.shop.refund":           {Kind: "refused", Stream: schemas.Settled, Intent: id, Agent: bot, Action: refund},
-		"granted." + string(id) + ".bot.worker":                {Kind: "granted", Stream: schemas.Grants, Intent: id, Agent: bot, Writer: "worker"},
-		"lapsed." + string(id) + ".bot.execute":                {Kind: "lapsed", Stream: schemas.Grants, Intent: id, Agent: bot, Writer: "execute"},
-		"outcomes.worker.bot." + string(id):                    {Kind: "outcomes", Stream: schemas.Outcomes, Writer: "worker", Agent: bot, Intent: id},
-		"rejected.ann.bot." + string(id):                       {Kind: "rejected", Stream: schemas.Rejected, Writer: "ann", Agent: bot, Intent: id},
+		"intents.bot.shop.refund":                                {Kind: "intents", Stream: schemas.Intents, Agent: bot, Action: refund},
+		"observed.bot.shop.refund":                               {Kind: "observed", Stream: schemas.Observed, Agent: bot, Action: refund},
+		"recommended.park.bot.shop.refund":                       {Kind: "recommended", Stream: schemas.Recommended, Outcome: "park", Agent: bot, Action: refund},
+		"parked." + string(id) + ".bot.money":                    {Kind: "parked", Stream: schemas.ParkedHolds, Intent: id, Agent: bot, Queue: "money"},
+		"decisions.ann.money.bot." + string(id):                  {Kind: "decisions", Stream: schemas.Decisions, Writer: "ann", Queue: "money", Agent: bot, Intent: id},
+		"released." + string(id) + ".bot.shop.refund":            {Kind: "released", Stream: schemas.Settled, Intent: id, Agent: bot, Action: refund},
+		"refused." + string(id) + ".bot.shop.refund":             {Kind: "refused", Stream: schemas.Settled, Intent: id, Agent: bot, Action: refund},
+		"granted." + string(id) + ".bot.worker":                  {Kind: "granted", Stream: schemas.Grants, Intent: id, Agent: bot, Writer: "worker"},
+		"lapsed." + string(id) + ".bot.execute":                  {Kind: "lapsed", Stream: schemas.Grants, Intent: id, Agent: bot, Writer: "execute"},
+		"outcomes.worker.bot." + string(id):                      {Kind: "outcomes", Stream: schemas.Outcomes, Writer: "worker", Agent: bot, Intent: id},
+		"rejected.ann.bot." + string(id):                         {Kind: "rejected", Stream: schemas.Rejected, Writer: "ann", Agent: bot, Intent: id},
+		"budgets.refunds-a-day.0123456789abcdef0123456789abcdef": {Kind: "budgets", Stream: schemas.Budgets, Budget: "refunds-a-day", Key: "0123456789abcdef0123456789abcdef"},
 		"exposed.bot":                                          {Kind: "exposed", Stream: schemas.Exposed, Agent: bot},
 		"control.ida.identity.ann":                             {Kind: "control", Stream: schemas.Control, Writer: "ida", About: "identity", Record: "ann"},
 		"recommended.refuse.bot.S3_x.put-Object":               {Kind: "recommended", Stream: schemas.Recommended, Outcome: "refuse", Agent: bot, Action: "S3_x.put-Object"},
@@ -62,6 +63,7 @@ func TestStreamSubjects(t *testing.T) {
 		"OUTCOMES":    {"outcomes.*.*.*"},
 		"REJECTED":    {"rejected.*.*.*"},
 		"EXPOSED":     {"exposed.*"},
+		"BUDGETS":     {"budgets.*.*"},
 		"CONTROL":     {"control.*.*.*"},
 	}
 	got := make(map[schemas.Stream][]string)
@@ -198,6 +200,7 @@ func TestSubjectsRoundTrip(t *testing.T) {
 			Agent: schemas.Name(name.Draw(t, "agent")), Queue: schemas.Name(name.Draw(t, "queue")), Writer: schemas.Name(name.Draw(t, "writer")),
 			Record: schemas.Name(name.Draw(t, "record")), Intent: schemas.IntentID(ulid.Draw(t, "intent")),
 			Action: schemas.Action(action.Draw(t, "action")), Outcome: "release", About: "freeze",
+			Budget: "b", Key: "0123456789abcdef0123456789abcdef",
 		}
 		for _, s := range subjects() {
 			full.Kind = s.Kind

@@ -148,8 +148,11 @@ func (e *Execute) mayGrantAgain(ctx context.Context, c claim, g schemas.Grant, a
 }
 
 func (e *Execute) writeGrant(ctx context.Context, c claim, before *schemas.Grant, at schemas.Record, nonce string) (schemas.Record, error) {
-	v, err := e.judgeClaim(ctx, c)
+	v, err := e.judgeClaim(ctx, c, before)
 	if err != nil {
+		return schemas.Record{}, err
+	}
+	if err := e.reserveClaim(ctx, c, &v); err != nil {
 		return schemas.Record{}, err
 	}
 	in := c.settlement.Intent
@@ -165,7 +168,7 @@ func (e *Execute) writeGrant(ctx context.Context, c claim, before *schemas.Grant
 		Nonce:      nonce,
 		Bundle:     v.bundle,
 		At:         v.at,
-		Trail:      append([]schemas.Pointer{c.at.Pointer()}, v.exposed...),
+		Trail:      append([]schemas.Pointer{c.at.Pointer()}, v.inputs()...),
 	}
 	if before != nil {
 		g.Attempt = before.Attempt + 1
@@ -186,6 +189,25 @@ func (e *Execute) writeGrant(ctx context.Context, c claim, before *schemas.Grant
 	return r, nil
 }
 
+// reserveClaim takes of budgets that the policy has only since the release. A claim
+// that failed after that, and that is tried again when its share is folded, takes
+// twice: too much rather than too little.
+func (e *Execute) reserveClaim(ctx context.Context, c claim, v *verdict) error {
+	m := matter{intent: c.settlement.Intent, trail: c.settlement.Trail, trace: traceOf(c.at)}
+	for i := range v.accounts {
+		a := &v.accounts[i]
+		if a.reserved {
+			continue
+		}
+		if err := e.take(ctx, m, v, a); errors.Is(err, schemas.ErrStale) {
+			return fmt.Errorf("%w: %w", schemas.ErrUnavailable, errTaken)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func leaseOf(v verdict) time.Duration {
 	if v.action.Timeout > 0 {
 		return v.action.Timeout
@@ -195,8 +217,18 @@ func leaseOf(v verdict) time.Duration {
 
 // judgeClaim evaluates everything once more at the claim. What has become
 // stricter since the release stops it here, and it lapses.
-func (e *Execute) judgeClaim(ctx context.Context, c claim) (verdict, error) {
-	v, err := e.judge(ctx, c.settlement.Intent, c.said())
+func (e *Execute) judgeClaim(ctx context.Context, c claim, before *schemas.Grant) (verdict, error) {
+	said := c.said()
+	var err error
+	if before != nil {
+		said.paid, err = e.paid(ctx, c.settlement.Intent, c.settlement.Trail, before.Trail)
+	} else {
+		said.paid, err = e.paid(ctx, c.settlement.Intent, c.settlement.Trail)
+	}
+	if err != nil {
+		return verdict{}, err
+	}
+	v, err := e.judge(ctx, c.settlement.Intent, said)
 	switch {
 	case err != nil:
 		return v, err

@@ -262,12 +262,21 @@ func (e *Execute) filled(ctx context.Context, h schemas.Hold, needs []schemas.Ap
 // that is still so when everything is evaluated again. Otherwise the hold says
 // what is missing now.
 func (e *Execute) releaseHold(ctx context.Context, h schemas.Hold, at schemas.Record) error {
+	for {
+		err := e.releaseAsThingsAre(ctx, h, at)
+		if !errors.Is(err, errTaken) {
+			return err
+		}
+	}
+}
+
+func (e *Execute) releaseAsThingsAre(ctx context.Context, h schemas.Hold, at schemas.Record) error {
 	v, err := e.judge(ctx, h.Intent, said{opinion: h.Opinion, binding: h.Binding(), bundle: h.Bundle})
 	if err != nil {
 		return err
 	}
 	next := h.Next(at.Hash(), v.at)
-	next.Opinion, next.Bundle, next.Waiting = v.opinion, v.bundle, v.waiting
+	next.Opinion, next.Taken, next.Bundle, next.Waiting = v.opinion, v.taken, v.bundle, v.waiting
 	switch {
 	case v.fault != nil:
 		return e.settleHold(ctx, h, at, refusal(h.Intent, v, *v.fault))
@@ -283,7 +292,7 @@ func (e *Execute) releaseHold(ctx context.Context, h schemas.Hold, at schemas.Re
 		return err
 	}
 	m := matter{intent: h.Intent, queue: h.Queue, trail: h.Trail, trace: traceOf(at)}
-	if err := e.expose(ctx, m, &v); err != nil {
+	if err := e.provide(ctx, m, &v); err != nil {
 		return err
 	}
 	return e.settleHold(ctx, h, at, release(h.Intent, v))

@@ -115,6 +115,15 @@ func (e *Execute) checkProposed(ctx context.Context, m matter) error {
 // first decides on an intent that comes for the first time, or again because a
 // crash or a lost answer left it unfinished.
 func (e *Execute) first(ctx context.Context, m matter, rec schemas.Recommendation) error {
+	for {
+		err := e.firstAsThingsAre(ctx, m, rec)
+		if !errors.Is(err, errTaken) {
+			return err
+		}
+	}
+}
+
+func (e *Execute) firstAsThingsAre(ctx context.Context, m matter, rec schemas.Recommendation) error {
 	v, err := e.judge(ctx, m.intent, said{opinion: rec.Opinion, binding: rec.Opinion, bundle: rec.Bundle})
 	if err != nil {
 		return err
@@ -141,7 +150,7 @@ func (e *Execute) releaseFirst(ctx context.Context, m matter, v verdict) error {
 	if err := e.Health.Check(); err != nil {
 		return err
 	}
-	if err := e.expose(ctx, m, &v); err != nil {
+	if err := e.provide(ctx, m, &v); err != nil {
 		return err
 	}
 	return e.settleFirst(ctx, m, release(m.intent, v))
@@ -222,6 +231,7 @@ func parked(m matter, v verdict, rec schemas.Recommendation) schemas.Hold {
 		Waiting: v.waiting,
 		Queue:   m.queue,
 		Opinion: v.opinion,
+		Taken:   v.taken,
 		Bundle:  v.bundle,
 		At:      v.at,
 		Trail:   m.trail,

@@ -95,7 +95,7 @@ func (s *sim) step() {
 // something else, a withdrawal, or rubbish.
 func (s *sim) proposeSome() {
 	agent := []schemas.Name{"bot", "bit"}[s.random.IntN(2)]
-	actions := []schemas.Action{"sys.read", "sys.small", "sys.again", "sys.big", "sys.two", "sys.never", "sys.exposed", "sys.unknown"}
+	actions := []schemas.Action{"sys.read", "sys.small", "sys.again", "sys.big", "sys.two", "sys.never", "sys.exposed", "sys.paid", "sys.over", "sys.unknown"}
 	action := actions[s.random.IntN(len(actions))]
 	key := schemas.Key{Agent: agent, ID: schemas.NewIntentID(time.Now())}
 	p := schemas.Proposal{Params: []byte(fmt.Sprintf(`{"n":%d}`, s.random.IntN(2))), Session: "s" + strconv.Itoa(s.random.IntN(2))}

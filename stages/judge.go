@@ -26,6 +26,11 @@ type verdict struct {
 
 	// exposed names the record of the exposure that the rules saw.
 	exposed []schemas.Pointer
+
+	// accounts are the budgets that the intent takes of, and taken what the rules
+	// saw of them.
+	accounts []account
+	taken    []schemas.Taken
 }
 
 // said is what was said of an intent before: the opinion, the bundle that it came
@@ -33,6 +38,10 @@ type verdict struct {
 type said struct {
 	opinion, binding schemas.Opinion
 	bundle           schemas.Digest
+
+	// paid are the budgets as they stood when the intent took of them, if it was
+	// released.
+	paid []schemas.Budget
 }
 
 // outcome is what v makes of an intent.
@@ -51,7 +60,7 @@ func (v verdict) outcome() schemas.Outcome {
 // verdict, again before every release of a hold, and again at every claim, so that
 // an approval is an input and never an override.
 func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verdict, error) {
-	return judging{e.Common, e.exposure}.judge(ctx, in, said)
+	return judging{e.Common, e.exposure, e}.judge(ctx, in, said)
 }
 
 // judging is what it takes to evaluate an intent, with or without streams.
@@ -61,6 +70,8 @@ type judging struct {
 	// exposure returns what an agent has been given, and the record that says so,
 	// which is the zero record if there is none.
 	exposure func(ctx context.Context, agent schemas.Name) (schemas.Exposure, schemas.Record, error)
+
+	ledger Ledger
 }
 
 // judge evaluates registration, expiry, catalog, rules, exposure and freeze.
@@ -94,6 +105,9 @@ func (j judging) judge(ctx context.Context, in schemas.Intent, said said) (verdi
 	}
 	facts := rules.Facts{Intent: in, Agent: factsOf(agent), Now: v.at}
 	if err := j.readExposure(ctx, agent, &v, &facts); err != nil {
+		return v, err
+	}
+	if err := j.readBudgets(ctx, policy, said.paid, &v, &facts); err != nil {
 		return v, err
 	}
 	v.opinion = policy.Evaluate(ctx, rules.Execute, facts)
@@ -139,6 +153,20 @@ func (e *Execute) exposure(ctx context.Context, agent schemas.Name) (schemas.Exp
 		return exposure, schemas.Record{}, nil
 	}
 	return exposure, r, err
+}
+
+// errTaken says that others took of a budget since the verdict: judge again.
+var errTaken = errors.New("others take of the same budget at this moment")
+
+// provide records, before a release, what must be on record by then: what the
+// intent takes of budgets, and what its result exposes the agent to.
+func (e *Execute) provide(ctx context.Context, m matter, v *verdict) error {
+	if err := e.reserve(ctx, m, v); errors.Is(err, schemas.ErrStale) {
+		return errTaken
+	} else if err != nil {
+		return err
+	}
+	return e.expose(ctx, m, v)
 }
 
 // expose records, before a release, that its result will expose the agent to
@@ -193,7 +221,7 @@ func release(in schemas.Intent, v verdict) schemas.Settlement {
 	if expires := in.Expires(); expires.Before(by) {
 		by = expires
 	}
-	return schemas.Settlement{Intent: in, Outcome: schemas.Release, ExecuteBy: by, Bundle: v.bundle, At: v.at, Trail: v.exposed}
+	return schemas.Settlement{Intent: in, Outcome: schemas.Release, ExecuteBy: by, Bundle: v.bundle, At: v.at, Trail: v.inputs()}
 }
 
 // refusal returns the settlement that refuses in because of f. Only a refusal by
@@ -206,7 +234,7 @@ func refusal(in schemas.Intent, v verdict, f schemas.Fault) schemas.Settlement {
 		Detail:  f.Detail,
 		Bundle:  v.bundle,
 		At:      v.at,
-		Trail:   v.exposed,
+		Trail:   v.inputs(),
 	}
 	if f.Code == schemas.CodePolicy {
 		s.Tell = v.opinion.Tell

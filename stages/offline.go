@@ -36,6 +36,10 @@ type Past struct {
 
 	// Rate counts its intents in the minute before, this one included.
 	Rate int
+
+	// Purse is what was taken of budgets. An intent that would be released takes its
+	// share. If nil, nothing was taken, and nobody remembers what this one takes.
+	Purse *Purse
 }
 
 // Judgement is what would become of an intent.
@@ -87,12 +91,17 @@ func (o *Offline) Judge(ctx context.Context, r schemas.Record, past Past) (Judge
 		j.Outcome = schemas.Release
 		return j, nil
 	}
-	v, err := judging{c, given(past.Exposure).last}.judge(ctx, in, said{opinion: rec.Opinion, binding: rec.Opinion, bundle: rec.Bundle})
+	v, err := judging{c, given(past.Exposure).last, past.Purse}.judge(ctx, in, said{opinion: rec.Opinion, binding: rec.Opinion, bundle: rec.Bundle})
 	if err != nil {
 		return Judgement{}, err
 	}
 	agent, _ := o.names.ByName(in.Agent)
 	j.Outcome, j.Fault, j.Opinion, j.Seen = v.outcome(), v.fault, v.opinion, o.limits.seen(agent, in, v)
+	if j.Outcome == schemas.Release {
+		if err := past.Purse.pay(in, v); err != nil {
+			return Judgement{}, err
+		}
+	}
 	if j.Outcome == schemas.Release && len(j.Seen.Labels) > 0 && v.action.ReadsExposure {
 		if j.Stuck, err = stuck(ctx, c, j, past); err != nil {
 			return Judgement{}, err
@@ -108,7 +117,7 @@ func stuck(ctx context.Context, c Common, j Judgement, past Past) ([]schemas.Mat
 		return nil, err
 	}
 	released := claim{settlement: schemas.Settlement{Intent: j.Intent, Bundle: c.Control.Active()}}
-	v, err := judging{c, given(exposure).last}.judge(ctx, j.Intent, released.said())
+	v, err := judging{c, given(exposure).last, past.Purse}.judge(ctx, j.Intent, released.said())
 	if err != nil || v.outcome() == schemas.Release {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ type Policy interface {
 	Params(a schemas.Action) []byte
 	CheckParams(a schemas.Action, params []byte) error
 	Evaluate(ctx context.Context, at rules.Checkpoint, f rules.Facts) schemas.Opinion
+	Charges(ctx context.Context, f rules.Facts) []rules.Charge
 }
 
 // Eligibility evaluates the expressions that say who may approve.

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,12 @@ func paths() []scenario {
 		{name: "release by the rules", action: "sys.small", act: arrive, writes: streams{observed, recommended, settled}, want: schemas.Released},
 		{name: "release that exposes", action: "sys.read", before: func(s *sim, _ schemas.Key) { s.forgetExposure("bot") }, act: arrive,
 			writes: streams{observed, recommended, schemas.Exposed, settled}, want: schemas.Released, check: exposedOnce},
+		{name: "release that takes of a budget", action: "sys.paid", act: arrive,
+			writes: streams{observed, recommended, schemas.Budgets, settled}, want: schemas.Released, check: reservedOnce("purse", "")},
+		{name: "release of what goes beyond a budget", action: "sys.over", before: says("ann", schemas.Approve), act: arrive,
+			writes: streams{parked, schemas.Budgets, settled, parked}, want: schemas.Released, check: reservedOnce("nothing", "bot")},
+		{name: "grant under a budget that is new", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.drain(); s.activate("budgeted") },
+			act: func(s *sim, k schemas.Key) { s.claimOnce(k) }, writes: streams{schemas.Budgets, schemas.Grants}, want: schemas.Granted, check: reservedOnce("small", "")},
 		{name: "refusal by the rules", action: "sys.never", act: arrive, writes: streams{observed, recommended, settled}, want: schemas.Refused},
 		{name: "unknown action", action: "sys.unknown", act: arrive, writes: streams{observed, recommended, settled}, want: schemas.Refused},
 		{name: "expired on the way", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.pass(80 * time.Hour) }, act: arrive,
@@ -262,6 +269,29 @@ func duplicateOnce(t *testing.T, _ *sim, _ schemas.Key, l ledger) {
 	}
 	if n != 1 {
 		t.Errorf("%d refusals as a duplicate, want 1", n)
+	}
+}
+
+// reservedOnce makes sure that an intent has one share of a budget, which its
+// release or its grant names.
+func reservedOnce(budget, key string) func(*testing.T, *sim, schemas.Key, ledger) {
+	return func(t *testing.T, s *sim, k schemas.Key, l ledger) {
+		t.Helper()
+		b, _, err := s.look.Budget(t.Context(), schemas.Budget{Budget: budget, Key: key}.Subject())
+		must(t, err)
+		shares := 0
+		for _, r := range b.Reserved {
+			if r.Key() == k {
+				shares++
+			}
+		}
+		named := slices.Clone(l.settled[k][0].Trail)
+		for _, g := range l.grants[k] {
+			named = append(named, g.Trail...)
+		}
+		if shares != 1 || !slices.ContainsFunc(named, func(p schemas.Pointer) bool { return p.Stream == schemas.Budgets }) {
+			t.Errorf("%s has %d shares of %s, want one that is named in %v", k, shares, budget, named)
+		}
 	}
 }
 

@@ -109,7 +109,8 @@ func written(r schemas.Record) time.Time {
 	var l schemas.Lapse
 	var x schemas.Rejection
 	var e schemas.Exposure
-	for c, at := range map[schemas.Content]*time.Time{&o: &o.At, &rec: &rec.At, &h: &h.At, &st: &st.At, &g: &g.At, &l: &l.At, &x: &x.At, &e: &e.At} {
+	var b schemas.Budget
+	for c, at := range map[schemas.Content]*time.Time{&o: &o.At, &rec: &rec.At, &h: &h.At, &st: &st.At, &g: &g.At, &l: &l.At, &x: &x.At, &e: &e.At, &b: &b.At} {
 		if schemas.Read(r, c) == nil {
 			return *at
 		}

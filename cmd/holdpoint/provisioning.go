@@ -103,6 +103,15 @@ func (g *gate) rouse(ctx context.Context) error {
 	}
 }
 
+// neededFrom returns from when on a stream is needed, where the others are needed
+// from before on: what was taken of a budget counts for as long as its window.
+func neededFrom(stream schemas.Stream, before, now time.Time) time.Time {
+	if window := now.Add(-schemas.MaxWindow - trimSlack); stream == schemas.Budgets && window.Before(before) {
+		return window
+	}
+	return before
+}
+
 // startTrim lets old records be removed. The index says which of them an open
 // intent still needs; where execute does not keep one, provision does.
 func (g *gate) startTrim(ctx context.Context, group *errgroup.Group, log *broker.Log) error {
@@ -152,7 +161,7 @@ func (g *gate) trimOnce(ctx context.Context, log *broker.Log, now time.Time) err
 		if stream == schemas.Control {
 			continue
 		}
-		n, err := log.Trim(ctx, stream, before)
+		n, err := log.Trim(ctx, stream, neededFrom(stream, before, now))
 		if err != nil {
 			return err
 		}

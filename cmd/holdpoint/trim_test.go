@@ -62,3 +62,21 @@ func TestTrim(t *testing.T) {
 	stop()
 	check(t, <-done)
 }
+
+// TestBudgetsAreKept: what a budget of the longest window counts is not removed,
+// however short the time is for which other records are kept.
+func TestBudgetsAreKept(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+	before := now.Add(-leastKeep)
+	if got := neededFrom(schemas.Settled, before, now); got != before {
+		t.Errorf("SETTLED is needed from %s, want %s", got, before)
+	}
+	if got := neededFrom(schemas.Budgets, before, now); !got.Before(now.Add(-schemas.MaxWindow)) {
+		t.Errorf("BUDGETS is needed from %s, want all of the longest window", got)
+	}
+	long := now.Add(-2 * schemas.MaxWindow)
+	if got := neededFrom(schemas.Budgets, long, now); got != long {
+		t.Errorf("BUDGETS is needed from %s, want %s", got, long)
+	}
+}

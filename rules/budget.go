@@ -1,0 +1,339 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"github.com/holdpoint/holdpoint/schemas"
+	"go.yaml.in/yaml/v3"
+)
+
+// Charge is what an intent takes of a budget, if it is released.
+type Charge struct {
+	// Budget is the id of the budget, and Key for what it counts apart.
+	Budget string
+	Key    string
+
+	Amount int64
+	Limit  int64
+
+	// Since is the beginning of the window: what was taken before does not count.
+	Since time.Time
+
+	// Grain is the part of the window in which amounts may be added up.
+	Grain time.Duration
+}
+
+// Charges returns what an intent takes of the budgets of its action at the time
+// in f. One whose expressions fail is left out: [Bundle.Evaluate] parks for it.
+func (b *Bundle) Charges(ctx context.Context, f Facts) []Charge {
+	p, ok := b.plans[f.Intent.Action]
+	if !ok || len(p.budgets) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.limits.time())
+	defer cancel()
+	e := evaluation{vars: b.activation(p, f)}
+	var charges []Charge
+	for _, one := range p.budgets {
+		if c, applies, err := e.charge(ctx, one); applies && err == nil {
+			charges = append(charges, c)
+		}
+	}
+	return charges
+}
+
+// budget is a limit on what is released within a window.
+type budget struct {
+	id                string
+	when, key, amount *program
+	limit             int64
+	window            window
+	beyond            schemas.Outcome
+	reason, tell      string
+}
+
+// window is the time whose releases count: the span before now, or the calendar's
+// hour, day, week or month of UTC that now is in.
+type window struct {
+	span     time.Duration
+	calendar string
+}
+
+// maxWindow is the longest window. What is needed of it is not trimmed.
+const maxWindow = schemas.MaxWindow
+
+// spans are the lengths of the windows of the calendar, at most.
+var spans = map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": maxWindow}
+
+// since returns the beginning of the window.
+func (w window) since(now time.Time) time.Time {
+	now = now.UTC()
+	year, month, day := now.Date()
+	switch w.calendar {
+	case "hour":
+		return now.Truncate(time.Hour)
+	case "day":
+		return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	case "week":
+		sinceMonday := (int(now.Weekday()) + 6) % 7
+		return time.Date(year, month, day-sinceMonday, 0, 0, 0, 0, time.UTC)
+	case "month":
+		return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+	default:
+		return now.Add(-w.span)
+	}
+}
+
+func (w window) grain() time.Duration {
+	length := w.span
+	if w.calendar != "" {
+		length = spans[w.calendar]
+	}
+	return max(time.Second, length/32)
+}
+
+func (w window) String() string {
+	if w.calendar != "" {
+		return "this " + w.calendar
+	}
+	return span(w.span)
+}
+
+// budgetText is a budget as it is written.
+type budgetText struct {
+	entry
+	when, key, amount *yaml.Node
+	limit             int64
+	window            window
+	beyond            schemas.Outcome
+	tell              string
+}
+
+func (p *policy) readBudget(d *document, n *yaml.Node) {
+	e, ok := p.entry(d, n, "budget", "when", "key", "amount", "limit", "window", "calendar", "beyond", "reason", "tell")
+	if !ok {
+		return
+	}
+	e.must("limit", "beyond")
+	b := budgetText{
+		entry: e, when: e.expression("when"), key: e.expression("key"), amount: e.expression("amount"),
+		limit: int64(e.integer("limit", 0, schemas.MaxAmount-1, 0)), tell: e.text("tell", maxTell),
+	}
+	b.window.span = e.duration("window", maxWindow, 0)
+	b.window.calendar = e.word("calendar", "hour", "day", "week", "month")
+	if (e.child("window") == nil) == (e.child("calendar") == nil) {
+		e.mistake(n, "want 'window', a time span such as 24h, or 'calendar': hour, day, week or month")
+	}
+	_ = b.beyond.UnmarshalText([]byte(e.word("beyond", "park", "refuse")))
+	p.budgets = append(p.budgets, b)
+}
+
+// field is what a budget is called in expressions: budget.refunds_a_day.
+func (b budgetText) field() string { return strings.ReplaceAll(b.id, "-", "_") }
+
+func (c *compiler) budget(t budgetText) {
+	plans := c.match(t.entry)
+	when := c.program(t.entry, t.when, use{weights, truth, nil}, plans)
+	key := c.program(t.entry, t.key, use{weights, name, when}, plans)
+	amount := c.program(t.entry, t.amount, use{weights, quantity, when}, plans)
+	for _, p := range plans {
+		p.budgets = append(p.budgets, &budget{
+			id: t.id, limit: t.limit, window: t.window, beyond: t.beyond, reason: t.reason, tell: t.tell,
+			when: when.of(p), key: key.of(p), amount: amount.of(p),
+		})
+		if len(p.budgets) == schemas.MaxBudgets+1 {
+			t.mistake(t.node, "more than %d budgets are about %s", schemas.MaxBudgets, p.Name)
+		}
+	}
+}
+
+// budgetShape is what expressions know of the budgets of a policy.
+func budgetShape(budgets []budgetText) *shape {
+	sh := newShape()
+	sh.form, sh.closed = objectForm, true
+	for _, b := range budgets {
+		one := newShape()
+		one.form, one.closed = objectForm, true
+		for _, field := range []string{"taken", "limit", "left"} {
+			one.fields[field], one.required[field] = &shape{form: intForm}, true
+		}
+		sh.fields[b.field()] = one
+		sh.required[b.field()] = b.when == nil
+	}
+	return sh
+}
+
+// counts notes a rule that asks for a budget which is not about one of its actions.
+func (c *compiler) counts(e entry, n *yaml.Node, ps programs, plans []*plan) {
+	for _, p := range plans {
+		program := ps.of(p)
+		if program == nil {
+			continue
+		}
+		a := program.checked.NativeRep()
+		ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+			if x.Kind() != ast.SelectKind || pathOf(x.AsSelect().Operand()) != "budget" {
+				return
+			}
+			field := x.AsSelect().FieldName()
+			about := slices.ContainsFunc(p.budgets, func(b *budget) bool { return strings.ReplaceAll(b.id, "-", "_") == field })
+			if !about && !e.notes.full() {
+				line, column := e.locate(n, offsetOf(a, x))
+				e.mistakeAt(line, column, fmt.Sprintf("%s: no budget '%s' is about %s", e.about, field, p.Name))
+			}
+		}))
+	}
+}
+
+// charge finds out what the intent takes of a budget.
+func (e *evaluation) charge(ctx context.Context, b *budget) (c Charge, applies bool, err error) {
+	if applies, err = e.truth(ctx, b.when); !applies || err != nil {
+		return c, false, err
+	}
+	c = Charge{Budget: b.id, Amount: 1, Limit: b.limit, Since: b.window.since(e.vars.Now), Grain: b.window.grain()}
+	if b.key != nil {
+		v, err := e.run(ctx, b.key)
+		if err != nil {
+			return c, false, fmt.Errorf("key: %w", err)
+		}
+		if c.Key, err = keyText(v); err != nil {
+			return c, false, fmt.Errorf("key: %w", err)
+		}
+	}
+	if b.amount != nil {
+		v, err := e.run(ctx, b.amount)
+		if err != nil {
+			return c, false, fmt.Errorf("amount: %w", err)
+		}
+		if c.Amount, err = amountOf(v); err != nil {
+			return c, false, fmt.Errorf("amount: %w", err)
+		}
+	}
+	return c, true, nil
+}
+
+// keyText returns a key as records have it.
+func keyText(v ref.Val) (string, error) {
+	var text string
+	switch v := v.(type) {
+	case types.String:
+		text = string(v)
+	case types.Int:
+		text = fmt.Sprint(int64(v))
+	default:
+		return "", wrongType(v, "text or an int")
+	}
+	if encodedSize(text) > schemas.MaxBudgetKey {
+		return "", fmt.Errorf("longer than %d bytes", schemas.MaxBudgetKey)
+	}
+	return text, nil
+}
+
+// amountOf returns an amount in whole units: what is in between takes the next.
+func amountOf(v ref.Val) (int64, error) {
+	n := 0.0
+	switch v := v.(type) {
+	case types.Int:
+		if v >= 0 && v < schemas.MaxAmount {
+			return int64(v), nil
+		}
+		n = float64(v)
+	case types.Double:
+		n = math.Ceil(float64(v))
+	default:
+		return 0, wrongType(v, "a number")
+	}
+	if !(n >= 0) { // NaN, too
+		return 0, fmt.Errorf("want 0 or more, got %v", n)
+	}
+	if n >= schemas.MaxAmount {
+		return 0, fmt.Errorf("%v is more than can be counted", n)
+	}
+	return int64(n), nil
+}
+
+// budgets finds out what is taken of the budgets, for the rules that ask, and
+// lets those rule that the intent goes beyond.
+func (e *evaluation) budgets(ctx context.Context, budgets []*budget) {
+	var fields []string
+	values := map[string]ref.Val{}
+	for _, b := range budgets {
+		c, applies, err := e.charge(ctx, b)
+		if err != nil {
+			e.fail(b.id, err)
+		}
+		if !applies || err != nil {
+			continue
+		}
+		taken := e.vars.taken(b.id)
+		field := strings.ReplaceAll(b.id, "-", "_")
+		fields = append(fields, field)
+		values[field] = budgetValue(taken.Amount, b.limit)
+		if !taken.Reserved && schemas.AddAmounts(taken.Amount, c.Amount) > b.limit {
+			e.applied(b.id)
+			e.rulings = append(e.rulings, b.ruling(taken.Amount, c.Amount))
+		}
+	}
+	e.vars.budget = newOrdered(fields, values)
+}
+
+// budgetValue is a budget as expressions see it.
+func budgetValue(taken, limit int64) ref.Val {
+	return newOrdered([]string{"taken", "limit", "left"}, map[string]ref.Val{
+		"taken": types.Int(taken), "limit": types.Int(limit), "left": types.Int(max(0, limit-taken)),
+	})
+}
+
+// ruling is what a budget says of an intent that goes beyond it.
+func (b *budget) ruling(taken, amount int64) *rule {
+	reason := fmt.Sprintf("%d of %d are taken in %s, and this takes %d", taken, b.limit, b.window, amount)
+	if b.reason != "" {
+		reason += ": " + b.reason
+	}
+	return &rule{id: b.id, outcome: b.beyond, reason: clip(oneLine(reason), maxReason), tell: b.tell}
+}
+
+// budget explains a budget.
+func (r *reporter) budget(b *budget, taken schemas.Taken) Considered {
+	c := r.entry(Considered{Kind: "budget", ID: b.id, Outcome: b.beyond.String(), Reason: b.reason}, b.when, b.key, b.amount)
+	value := fmt.Sprintf("%d of %d in %s", taken.Amount, b.limit, b.window)
+	if taken.Reserved {
+		value += ", and this is among them"
+	}
+	c.Parts = append(c.Parts, Part{Expression: "taken", Value: value})
+	return c
+}
+
+// roomLeft returns what the parameters that are amounts are compared with.
+func (f *flipper) roomLeft() []compared {
+	var found []compared
+	for _, b := range f.plan.budgets {
+		if b.amount == nil {
+			continue
+		}
+		x := b.amount.checked.NativeRep().Expr()
+		if path := paramPath(x); path != nil {
+			left := types.Int(max(0, b.limit-f.facts.taken(b.id).Amount))
+			found = append(found, compared{path, left, b.amount.env.shapeOf(x)})
+		}
+	}
+	return found
+}
+
+// taken returns what others have taken of a budget, by the facts.
+func (f Facts) taken(id string) schemas.Taken {
+	for _, t := range f.Taken {
+		if t.Budget == id {
+			return t
+		}
+	}
+	return schemas.Taken{Budget: id}
+}

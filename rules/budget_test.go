@@ -1,0 +1,168 @@
+package rules_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// refundsADay is a policy that releases every refund, up to a sum.
+const refundsADay = `
+rules:
+  - {id: all, at: recommend, actions: [shop.refund], outcome: release}
+budgets:
+  - id: refunds-a-day
+    actions: [shop.refund]
+    key: agent.owner
+    amount: params.amount
+    limit: 1000
+    window: 24h
+    beyond: park
+    reason: what one clerk may pay back
+    tell: ask again tomorrow
+`
+
+func taken(f rules.Facts, amounts ...schemas.Taken) rules.Facts {
+	f.Taken = amounts
+	return f
+}
+
+// TestBudget: up to the limit a budget says nothing, beyond it what it is to say.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	b := load(t, refundsADay)
+	for _, c := range []struct {
+		name    string
+		facts   rules.Facts
+		outcome schemas.Outcome
+		reason  string
+	}{
+		{"nothing taken", refund(`{"amount":1000}`), schemas.Release, ""},
+		{"one large", refund(`{"amount":1001}`), schemas.Park, "0 of 1000 are taken in 24h, and this takes 1001: what one clerk may pay back"},
+		{"up to the limit", taken(refund(`{"amount":100}`), schemas.Taken{Budget: "refunds-a-day", Amount: 900}), schemas.Release, ""},
+		{"many small", taken(refund(`{"amount":100}`), schemas.Taken{Budget: "refunds-a-day", Amount: 901}), schemas.Park, "901 of 1000 are taken in 24h, and this takes 100: what one clerk may pay back"},
+		{"another budget", taken(refund(`{"amount":100}`), schemas.Taken{Budget: "other", Amount: 901}), schemas.Release, ""},
+		{"reserved", taken(refund(`{"amount":100}`), schemas.Taken{Budget: "refunds-a-day", Amount: 5000, Reserved: true}), schemas.Release, ""},
+		{"no amount", refund(`{}`), schemas.Park, "amount: no such key: amount"},
+		{"negative", refund(`{"amount":-1}`), schemas.Park, "amount: want 0 or more, got -1"},
+		{"too large to count", refund(`{"amount":9007199254740992}`), schemas.Park, "amount: 9.007199254740992e+15 is more than can be counted"},
+	} {
+		o := b.Evaluate(t.Context(), rules.Execute, c.facts)
+		if o.Outcome != c.outcome {
+			t.Errorf("%s: got %s, want %s: %+v", c.name, o.Outcome, c.outcome, o)
+		}
+		matches := slices.Concat(o.Matched, o.Failed)
+		if c.reason == "" && len(matches) > 0 || c.reason != "" && (len(matches) != 1 || matches[0].Reason != c.reason || matches[0].Rule != "refunds-a-day") {
+			t.Errorf("%s: got %+v, want the reason %q", c.name, matches, c.reason)
+		}
+		if len(o.Matched) > 0 && o.Tell != "ask again tomorrow" {
+			t.Errorf("%s: the agent is told %q", c.name, o.Tell)
+		}
+	}
+	for _, at := range []rules.Checkpoint{rules.Observe, rules.Recommend} {
+		if o := b.Evaluate(t.Context(), at, refund(`{"amount":1001}`)); o.Outcome != schemas.Release {
+			t.Errorf("at %s: got %s, want release: budgets count at execute", at, o.Outcome)
+		}
+	}
+}
+
+// TestCharges says what an intent takes, of whom, and since when.
+func TestCharges(t *testing.T) {
+	t.Parallel()
+	b := load(t, refundsADay+`
+  - {id: mails, actions: [mail.send], limit: 3, calendar: week, beyond: refuse, when: session != 'free'}
+  - {id: prices, actions: [shop.refund], key: params.amount, amount: params.price, limit: 10, calendar: month, beyond: refuse}
+`)
+	now := refund("").Now // a Sunday
+	if diff := cmp.Diff([]rules.Charge{
+		{Budget: "refunds-a-day", Key: "ann", Amount: 7, Limit: 1000, Since: now.Add(-24 * time.Hour), Grain: 45 * time.Minute},
+		{Budget: "prices", Key: "7", Amount: 3, Limit: 10, Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Grain: 31 * 45 * time.Minute},
+	}, b.Charges(t.Context(), refund(`{"amount":7,"price":2.01}`))); diff != "" {
+		t.Errorf("refund (-want +got):\n%s", diff)
+	}
+	want := []rules.Charge{{Budget: "mails", Amount: 1, Limit: 3, Since: time.Date(2026, 2, 23, 0, 0, 0, 0, time.UTC), Grain: 7 * 45 * time.Minute}}
+	if diff := cmp.Diff(want, b.Charges(t.Context(), about("mail.send", `{}`))); diff != "" {
+		t.Errorf("mail (-want +got):\n%s", diff)
+	}
+	free := about("mail.send", `{}`)
+	free.Intent.Session = "free"
+	for name, f := range map[string]rules.Facts{
+		"does not apply": free, "another action": about("shop.look", `{}`), "unknown action": about("shop.sell", `{}`),
+		"no amount": refund(`{"price":1}`), "infinite": refund(`{"price":1e308}`),
+	} {
+		if got := b.Charges(t.Context(), f); len(got) > 0 && got[0].Budget != "refunds-a-day" {
+			t.Errorf("%s: got %+v, want nothing that cannot be counted", name, got)
+		}
+	}
+}
+
+// TestCalendar: a window of the calendar begins in UTC, a week on Monday.
+func TestCalendar(t *testing.T) {
+	t.Parallel()
+	for calendar, want := range map[string]string{"hour": "2026-12-31T23:00:00Z", "day": "2026-12-31T00:00:00Z", "week": "2026-12-28T00:00:00Z", "month": "2026-12-01T00:00:00Z"} {
+		b := load(t, "budgets:\n  - {id: mails, actions: [mail.send], limit: 3, calendar: "+calendar+", beyond: park}\n")
+		f := about("mail.send", `{}`)
+		f.Now = time.Date(2027, 1, 1, 0, 59, 59, 0, time.FixedZone("", 3600))
+		if got := b.Charges(t.Context(), f)[0].Since.Format(time.RFC3339); got != want {
+			t.Errorf("%s: got %s, want %s", calendar, got, want)
+		}
+	}
+}
+
+// TestRulesAskBudgets: a rule at execute knows what is taken and what is left.
+func TestRulesAskBudgets(t *testing.T) {
+	t.Parallel()
+	b := load(t, strings.Replace(refundsADay, "rules:", `rules:
+  - {id: nearly, at: execute, actions: [shop.refund], outcome: refuse, when: "budget.refunds_a_day.left < 200 && budget.refunds_a_day.taken + budget.refunds_a_day.left == budget.refunds_a_day.limit"}`, 1))
+	for amount, want := range map[int64]schemas.Outcome{0: schemas.Release, 800: schemas.Release, 801: schemas.Refuse} {
+		f := taken(refund(`{"amount":1}`), schemas.Taken{Budget: "refunds-a-day", Amount: amount})
+		if got := b.Evaluate(t.Context(), rules.Execute, f); got.Outcome != want {
+			t.Errorf("%d taken: got %+v, want %s", amount, got, want)
+		}
+	}
+	if got := b.Evaluate(t.Context(), rules.Execute, refund(`{}`)); got.Outcome != schemas.Park || len(got.Failed) != 2 {
+		t.Errorf("a budget that cannot be counted: got %+v, want a park by the budget and the rule", got)
+	}
+}
+
+// TestBudgetFlips: the smallest change takes what is left.
+func TestBudgetFlips(t *testing.T) {
+	t.Parallel()
+	f := taken(refund(`{"amount":500}`), schemas.Taken{Budget: "refunds-a-day", Amount: 880})
+	e := load(t, refundsADay).Explain(t.Context(), f)
+	if len(e.Flips) != 1 || e.Flips[0].Text != "released if params.amount ≤ 120" {
+		t.Errorf("flips: got %+v, want released if params.amount ≤ 120", e.Flips)
+	}
+	x := e.Checkpoints[2].Considered[0]
+	if x.Kind != "budget" || !x.Applies || x.Parts[len(x.Parts)-1].Value != "880 of 1000 in 24h" {
+		t.Errorf("considered: got %+v", x)
+	}
+}
+
+// TestBudgetCases: a case says what is taken, and a budget that no case exceeds is
+// a gap.
+func TestBudgetCases(t *testing.T) {
+	t.Parallel()
+	cases := `
+- {name: enough left, action: shop.refund, params: {amount: 10}, taken: {refunds-a-day: 990}, want: {outcome: release}}
+- {name: too little left, action: shop.refund, params: {amount: 10}, taken: {refunds-a-day: 991}, want: {outcome: park, matched: [refunds-a-day, all]}}
+`
+	results, err := rules.Test(t.Context(), files(refundsADay, "cases/a.yaml", cases))
+	if err != nil || results.Failed() > 0 || len(results.Coverage.Gaps) > 0 {
+		t.Errorf("got %+v, %v, want two cases that pass and no gaps", results, err)
+	}
+	first, _, _ := strings.Cut(cases, "\n- {name: too")
+	results, err = rules.Test(t.Context(), files(refundsADay, "cases/a.yaml", first))
+	if err != nil || len(results.Coverage.Gaps) != 1 || results.Coverage.Gaps[0].About != "refunds-a-day" {
+		t.Errorf("gaps: got %+v, %v, want that no case goes beyond", results.Coverage.Gaps, err)
+	}
+	misspelt := strings.ReplaceAll(cases, "refunds-a-day: 99", "refunds-a-dai: 99")
+	if _, err := rules.Test(t.Context(), files(refundsADay, "cases/a.yaml", misspelt)); err == nil || !strings.Contains(err.Error(), "no budget 'refunds-a-dai' (did you mean 'refunds-a-day'?)") {
+		t.Errorf("a budget that does not exist: got %v", err)
+	}
+}
