@@ -3,48 +3,36 @@
 package examples_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/holdpoint/holdpoint/rules"
-	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // TestCases runs the cases of every bundle. A bundle without a case for one of its
-// rules fails: nobody would notice that the rule does nothing.
+// entries fails: nobody would notice that the entry does nothing.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	for _, dir := range bundles(t) {
 		t.Run(dir, func(t *testing.T) {
 			t.Parallel()
-			b, err := rules.Load(os.DirFS(dir))
+			results, err := rules.Test(t.Context(), os.DirFS(dir))
 			if err != nil {
-				t.Fatalf("loading: %v", err)
+				t.Fatal(err)
 			}
-			matched := map[string]bool{}
-			for _, c := range readCases(t, dir) {
-				got := summary(b.Evaluate(t.Context(), checkpoints[c.At], c.facts(t)))
-				if diff := cmp.Diff(c.Want, got); diff != "" {
-					t.Errorf("%s: opinion (-want +got):\n%s", c.Name, diff)
-				}
-				if err := b.CheckParams(c.Action, c.facts(t).Intent.Params); err != nil {
-					t.Errorf("%s: params: %v", c.Name, err)
-				}
-				for _, id := range slices.Concat(got.Matched, got.Approvals) {
-					matched[id] = true
+			if len(results.Cases) == 0 {
+				t.Error("there are no cases")
+			}
+			for _, c := range results.Cases {
+				for _, problem := range c.Problems {
+					t.Errorf("%s:%d: %s: %s", c.File, c.Line, c.Name, problem)
 				}
 			}
-			for _, id := range entries(t, dir) {
-				if !matched[id] {
-					t.Errorf("no case in which %s applies", id)
+			for _, gap := range results.Coverage.Gaps {
+				if strings.Contains(gap.Text, "no case in which it applies") {
+					t.Error(gap.Mistake)
 				}
 			}
 		})
@@ -62,123 +50,6 @@ func bundles(t *testing.T) []string {
 		paths[i] = filepath.Dir(path)
 	}
 	return paths
-}
-
-// policyCase is one entry of a file in cases/, in the words of rules/testdata.
-type policyCase struct {
-	Name   string         `yaml:"name"`
-	At     string         `yaml:"at"`
-	Action schemas.Action `yaml:"action"`
-	Agent  struct {
-		Name   schemas.Name `yaml:"name"`
-		Owner  string       `yaml:"owner"`
-		Groups []string     `yaml:"groups"`
-	} `yaml:"agent"`
-	Session  string `yaml:"session"`
-	Exposure struct {
-		Labels  []string         `yaml:"labels"`
-		Actions []schemas.Action `yaml:"actions"`
-	} `yaml:"exposure"`
-	Rate   int         `yaml:"rate"`
-	Now    time.Time   `yaml:"now"`
-	Params any         `yaml:"params"`
-	Want   opinionCase `yaml:"want"`
-}
-
-// opinionCase is an opinion by the names of what is in it.
-type opinionCase struct {
-	Outcome   string            `yaml:"outcome"`
-	Risk      int               `yaml:"risk"`
-	Matched   []string          `yaml:"matched"`
-	Failed    map[string]string `yaml:"failed"`
-	Approvals []string          `yaml:"approvals"`
-	Tell      string            `yaml:"tell"`
-}
-
-var checkpoints = map[string]rules.Checkpoint{
-	rules.Observe.String():   rules.Observe,
-	rules.Recommend.String(): rules.Recommend,
-	rules.Execute.String():   rules.Execute,
-}
-
-func readCases(t *testing.T, dir string) []policyCase {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "cases", "*.yaml"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("cases of %s: got %v, %v, want files", dir, paths, err)
-	}
-	var all []policyCase
-	for _, path := range paths {
-		var cases []policyCase
-		decode(t, path, true, &cases)
-		all = append(all, cases...)
-	}
-	return all
-}
-
-// entries returns the ids of what the policy of a bundle says.
-func entries(t *testing.T, dir string) []string {
-	t.Helper()
-	type entry struct {
-		ID string `yaml:"id"`
-	}
-	var policy struct{ Risk, Rules, Approvals []entry }
-	decode(t, filepath.Join(dir, "policy.yaml"), false, &policy)
-	var ids []string
-	for _, e := range slices.Concat(policy.Risk, policy.Rules, policy.Approvals) {
-		ids = append(ids, e.ID)
-	}
-	return ids
-}
-
-func decode(t *testing.T, path string, strict bool, into any) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	d := yaml.NewDecoder(f)
-	d.KnownFields(strict)
-	if err := d.Decode(into); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-}
-
-func (c policyCase) facts(t *testing.T) rules.Facts {
-	t.Helper()
-	params, err := json.Marshal(c.Params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	canonical, err := schemas.Canonical(params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rules.Facts{
-		Intent:   schemas.Intent{Agent: c.Agent.Name, Action: c.Action, Params: canonical, Session: c.Session},
-		Agent:    schemas.AgentFacts{Name: c.Agent.Name, Owner: c.Agent.Owner, Groups: c.Agent.Groups},
-		Exposure: schemas.ExposureFacts{Labels: c.Exposure.Labels, Actions: c.Exposure.Actions},
-		Rate:     c.Rate,
-		Now:      c.Now,
-	}
-}
-
-func summary(o schemas.Opinion) opinionCase {
-	s := opinionCase{Outcome: o.Outcome.String(), Risk: o.Risk, Tell: o.Tell}
-	for _, m := range o.Matched {
-		s.Matched = append(s.Matched, m.Rule)
-	}
-	for _, m := range o.Failed {
-		if s.Failed == nil {
-			s.Failed = map[string]string{}
-		}
-		s.Failed[m.Rule] = m.Reason
-	}
-	for _, a := range o.Approvals {
-		s.Approvals = append(s.Approvals, a.ID)
-	}
-	return s
 }
 
 // TestReadmes makes sure that the files that a README names exist, or are made by
