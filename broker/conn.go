@@ -77,6 +77,10 @@ func (s Server) options(name schemas.Name, public string, key nkeys.KeyPair) []n
 		nats.CustomReconnectDelay(reconnectAfter),
 		// A gate that starts again refuses everyone until it has read who exists.
 		nats.IgnoreAuthErrorAbort(),
+		// What is sent while the connection is broken fails at once. Kept back, it
+		// would land when the connection stands again: minutes after it was decided,
+		// and after whoever sent it was told that it is not known.
+		nats.ReconnectBufSize(-1),
 		nats.Timeout(answerWait),
 	}
 	if s.TLS != nil {

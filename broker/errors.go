@@ -18,6 +18,9 @@ func translate(op string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if unsent(err) {
+		err = errDisconnected
+	}
 	return fmt.Errorf("%s: %w: %w", op, meaning(err), err)
 }
 
@@ -52,3 +55,10 @@ func wrongSequence(err error) bool {
 	return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }
+
+// errDisconnected says that nothing was sent.
+var errDisconnected = errors.New("disconnected from the broker; nothing was sent")
+
+// unsent reports whether err says that nothing was sent, because the connection was
+// broken at that moment. The client library means the buffer that it does not have.
+func unsent(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }

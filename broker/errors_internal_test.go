@@ -60,6 +60,13 @@ func TestTranslate(t *testing.T) {
 			}
 		}
 	}
+	unsent := translate("doing something", nats.ErrReconnectBufExceeded)
+	if want := "doing something: temporarily unavailable: disconnected from the broker; nothing was sent"; unsent.Error() != want {
+		t.Errorf("what was not sent reads %q, want %q", unsent, want)
+	}
+	if !errors.Is(unsent, schemas.ErrUnavailable) {
+		t.Errorf("what was not sent becomes %v", unsent)
+	}
 	if err := translate("doing something", nil); err != nil {
 		t.Errorf("nothing becomes %v", err)
 	}

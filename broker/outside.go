@@ -14,10 +14,17 @@ import (
 
 // Send publishes d to the stream of its subject and returns when the broker
 // keeps it. After any error but ErrInvalid and ErrDenied the caller does not know
-// whether it does; sending the same again is safe.
+// whether it does; sending the same again is safe. While the connection is broken it
+// waits a little for it; if that is in vain, nothing was sent, and nothing will be.
 func (c *Conn) Send(ctx context.Context, d schemas.Draft) (Sent, error) {
-	sent, err := c.publish(ctx, d, schemas.Expect{})
-	return sent, translate("sending to "+d.Subject, err)
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	for {
+		sent, err := c.publish(ctx, d, schemas.Expect{})
+		if !unsent(err) || pause(ctx, firstReconnect) != nil {
+			return sent, translate("sending to "+d.Subject, err)
+		}
+	}
 }
 
 // Ask asks the gate a question as the identity of that name.

@@ -113,7 +113,11 @@ func (p *pull) ask(ctx context.Context) error {
 		return err
 	}
 	p.open = p.ahead
-	return p.conn.nc.PublishRequest(p.from, p.inbox, body)
+	err = p.conn.nc.PublishRequest(p.from, p.inbox, body)
+	if unsent(err) {
+		return nil // it is asked again when the connection stands, or for the silence
+	}
+	return err
 }
 
 // receive passes a message on, or takes note of what the broker says.

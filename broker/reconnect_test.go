@@ -2,7 +2,9 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -105,6 +107,55 @@ func TestEverythingGoesOnAfterARestart(t *testing.T) {
 			})
 			return err
 		})
+	}
+}
+
+// TestNothingLandsLate: what is sent while the broker is gone fails, is said not to
+// have been sent, and is not there when the broker is back. A release that was
+// decided before a freeze must not land behind it.
+func TestNothingLandsLate(t *testing.T) {
+	t.Parallel()
+	w := newRestarting(t)
+	bot, log, k := w.conn("bot"), w.log(schemas.RoleExecute), newKey("bot")
+	intent := draft(schemas.Subject{Kind: "intents", Agent: "bot", Action: "shop.refund"}, "{}")
+	attempts := map[string]func(context.Context) error{
+		"an intent": func(ctx context.Context) error { _, err := bot.Send(ctx, intent); return err },
+		"a release": func(ctx context.Context) error {
+			_, err := log.Append(ctx, verdict("released", k), unsettled(k))
+			return err
+		},
+	}
+	w.stop()
+	w.again(func(context.Context) error {
+		if bot.Connected() || log.Connected() {
+			return schemas.ErrUnavailable
+		}
+		return nil
+	})
+	for what, send := range attempts {
+		ctx, cancel := context.WithTimeout(w.ctx(), time.Second)
+		defer cancel()
+		if err := send(ctx); !errors.Is(err, schemas.ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+			t.Errorf("%s, sent to nobody: %v, want an ErrUnavailable that says that nothing was sent", what, err)
+		}
+	}
+	w.start()
+	w.again(func(context.Context) error {
+		if !bot.Connected() || !log.Connected() {
+			return schemas.ErrUnavailable
+		}
+		return nil
+	})
+	if r, err := log.Last(w.ctx(), schemas.Settled, schemas.SettlementFilter(k)); !errors.Is(err, schemas.ErrNotFound) {
+		t.Errorf("the release landed late: %s, %v", r.Pointer(), err)
+	}
+	if r, err := log.Last(w.ctx(), schemas.Intents, intent.Subject); !errors.Is(err, schemas.ErrNotFound) {
+		t.Errorf("the intent landed late: %s, %v", r.Pointer(), err)
+	}
+	for what, send := range attempts {
+		if err := send(w.ctx()); err != nil {
+			t.Errorf("%s, sent again: %v", what, err)
+		}
 	}
 }
 

@@ -71,7 +71,8 @@ func (c *Conn) exchange(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 
 // insist is exchange with someone who may die over the question: as long as there
 // is no answer it is asked again, of whoever is there by then, and the first
-// answer counts. What is asked must be safe to ask twice.
+// answer counts. While the connection is broken, nothing is asked and it waits. What
+// is asked must be safe to ask twice.
 func (c *Conn) insist(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	type outcome struct {
 		answer *nats.Msg
@@ -91,7 +92,12 @@ func (c *Conn) insist(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 		})
 		select {
 		case o := <-outcomes:
-			return o.answer, o.err
+			if !unsent(o.err) {
+				return o.answer, o.err
+			}
+			if pause(ctx, firstReconnect) != nil {
+				return nil, o.err
+			}
 		case <-again.C:
 		}
 	}
