@@ -25,7 +25,7 @@ func (c *Conn) openBatches(api string, stream schemas.Stream) (*batches, error) 
 	b := &batches{conn: c, api: api, stream: stream, answers: make(chan *nats.Msg, batch+1)}
 	var err error
 	b.sub, err = c.nc.ChanSubscribe(c.nc.NewInbox(), b.answers)
-	return b, translate("reading "+string(stream), err)
+	return b, translate("reading "+string(stream), c.because(err))
 }
 
 func (b *batches) close() { _ = b.sub.Unsubscribe() }

@@ -35,18 +35,27 @@ type Server struct {
 
 	// InProcess connects without a socket. If set, URL is not used.
 	InProcess nats.InProcessConnProvider
+
+	// Patience is for how long a connection that stood is tried again while the
+	// broker does not know the identity any more: it was removed, or a gate that has
+	// just started has not read yet who exists. 0 means for ever.
+	Patience time.Duration
 }
 
 // Conn is one identity's connection to the broker. It reconnects for as long as
-// it is open. All methods may be called concurrently.
+// it is open, and the broker knows the identity. All methods may be called
+// concurrently.
 type Conn struct {
-	nc  *nats.Conn
-	js  jetstream.JetStream
-	log zerolog.Logger
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	name schemas.Name
+	log  zerolog.Logger
 
 	// mu guards sending, for the time of one look: those who wait for an answer.
 	mu      sync.Mutex
 	sending map[*sending]bool
+
+	refusals refusals
 }
 
 // Connect connects as the identity of that name, which holds key. Accounts
@@ -56,7 +65,8 @@ func Connect(s Server, name schemas.Name, key nkeys.KeyPair, log zerolog.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w: %w", name, schemas.ErrInvalid, err)
 	}
-	c := &Conn{log: log.With().Str("identity", string(name)).Logger(), sending: map[*sending]bool{}}
+	c := &Conn{name: name, log: log.With().Str("identity", string(name)).Logger(), sending: map[*sending]bool{}}
+	c.refusals.patience = s.Patience
 	c.nc, err = nats.Connect(s.URL, append(s.options(name, public, key), c.handlers()...)...)
 	if err != nil {
 		return nil, translate("connecting as "+string(name), err)
@@ -102,8 +112,11 @@ func reconnectAfter(attempts int) time.Duration {
 // handlers say what happens to the connection.
 func (c *Conn) handlers() []nats.Option {
 	return []nats.Option{
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			if !c.refused(err) {
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			switch {
+			case unknown(err):
+				c.turnedAway(nc, err)
+			case !c.refused(err):
 				c.log.Warn().Err(err).Msg("broker")
 			}
 		}),
@@ -113,7 +126,11 @@ func (c *Conn) handlers() []nats.Option {
 				c.log.Warn().Err(err).Msg("disconnected from the broker")
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info().Msg("connected to the broker again") }),
+		nats.ReconnectErrHandler(func(*nats.Conn, error) { c.refusals.over() }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			c.refusals.over()
+			c.log.Info().Msg("connected to the broker again")
+		}),
 	}
 }
 

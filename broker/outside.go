@@ -85,7 +85,7 @@ func (c *Conn) AuditLast(ctx context.Context) (uint64, error) {
 func (c *Conn) Listen(ctx context.Context, subject string, ring func(subject string)) error {
 	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) { ring(m.Subject) })
 	if err != nil {
-		return translate("listening on "+subject, err)
+		return translate("listening on "+subject, c.because(err))
 	}
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
 	return c.flush(ctx)
@@ -117,7 +117,7 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	answers := make(chan *nats.Msg, limit+1) // what is taken, and the end
 	sub, err := c.nc.ChanSubscribe(c.nc.NewInbox(), answers)
 	if err != nil {
-		return translate(op, err)
+		return translate(op, c.because(err))
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	subject := API + ".CONSUMER.MSG.NEXT." + string(schemas.Settled) + "." + SystemConsumer(system)
@@ -126,7 +126,7 @@ func (c *Conn) Pull(ctx context.Context, system string, limit int, wait time.Dur
 	expecting, done := c.expecting(limited, subject)
 	defer done()
 	if err := c.pullRequest(subject, sub.Subject, limit, wait); err != nil {
-		return translate(op, err)
+		return translate(op, c.because(err))
 	}
 	for range limit {
 		m, err := nextMsg(expecting, answers, wait+answerWait)

@@ -66,7 +66,7 @@ func (c *Conn) exchange(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	ctx, done := c.expecting(ctx, m.Subject)
 	defer done()
 	answer, err := c.nc.RequestMsgWithContext(ctx, m)
-	return answer, why(ctx, err)
+	return answer, c.because(why(ctx, err))
 }
 
 // insist is exchange with someone who may die over the question: as long as there

@@ -108,7 +108,8 @@ func (t *Tail) over(ctx context.Context, last uint64) (bool, error) {
 }
 
 // Follow reads for ever: at once when the broker passes something on, and every
-// interval in case it did not say so. It ends with ctx or when apply fails.
+// interval in case it did not say so. It ends with ctx, when apply fails, or when the
+// broker does not know the identity any more.
 func (t *Tail) Follow(ctx context.Context, every time.Duration, apply func(schemas.Record) error) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -146,7 +147,8 @@ func (t *Tail) readWoken(ctx context.Context, apply func(schemas.Record) error) 
 	return nil
 }
 
-// readPatiently is Read, but trouble with the broker is no reason to stop.
+// readPatiently is Read, but trouble with the broker is no reason to stop, unless it
+// lasts for good.
 func (t *Tail) readPatiently(ctx context.Context, apply func(schemas.Record) error) error {
 	var failed *applyError
 	err := t.Read(ctx, func(r schemas.Record) error {
@@ -157,6 +159,9 @@ func (t *Tail) readPatiently(ctx context.Context, apply func(schemas.Record) err
 	})
 	if errors.As(err, &failed) {
 		return failed.err
+	}
+	if err != nil && t.conn.refusals.isFinal() {
+		return err
 	}
 	if err != nil && ctx.Err() == nil {
 		t.conn.log.Warn().Err(err).Str("stream", string(t.stream)).Msg("following; trying again")

@@ -1,10 +1,12 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -29,12 +31,21 @@ type Config struct {
 	// InProcess connects to a server in this process instead.
 	InProcess nats.InProcessConnProvider
 
+	// Patience is for how long a connection that stood is tried again while the
+	// broker does not know the key any more: it was removed, or a gate that has just
+	// started has not read yet who exists. If 0, it is half a minute. After that
+	// everything on the connection ends with an ErrDenied.
+	Patience time.Duration
+
 	// Log receives what happens to the connection. The zero Logger is silent.
 	Log zerolog.Logger
 }
 
-// Conn is the connection of one identity. It reconnects until it is closed, and
-// may be used concurrently.
+// defaultPatience is longer than a gate takes to read who exists.
+const defaultPatience = 30 * time.Second
+
+// Conn is the connection of one identity. It reconnects until it is closed or the
+// identity is removed, and may be used concurrently.
 type Conn struct {
 	broker *broker.Conn
 	key    identity.KeyFile
@@ -52,7 +63,7 @@ func Dial(cfg Config) (*Conn, error) {
 	if cfg.Server == "" && cfg.InProcess == nil {
 		return nil, fmt.Errorf("connecting as %s: %w: no server given, in the key file or beside it", cfg.Key.Name, schemas.ErrInvalid)
 	}
-	server := broker.Server{URL: cfg.Server, TLS: cfg.TLS, InProcess: cfg.InProcess}
+	server := broker.Server{URL: cfg.Server, TLS: cfg.TLS, InProcess: cfg.InProcess, Patience: cmp.Or(cfg.Patience, defaultPatience)}
 	conn, err := broker.Connect(server, cfg.Key.Name, cfg.Key.Key, cfg.Log)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/broker"
 )
 
 // run runs one command line and returns its exit code.
@@ -20,6 +22,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !began {
 		err = misused(cmd, err)
+	}
+	if errors.Is(err, broker.ErrTurnedAway) {
+		err = hint(err, "the identity was removed, or its key replaced; see \"holdpoint identity list\"")
 	}
 	if err != nil {
 		say(stderr, "holdpoint: error: %s", err)
