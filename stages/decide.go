@@ -75,6 +75,13 @@ func (e *Execute) decide(ctx context.Context, r schemas.Record) (*schemas.Fault,
 	if d.Verdict.OnDoubt() {
 		return nil, e.resolve(ctx, h, at, d, r)
 	}
+	if settled, _, err := e.settlement(ctx, d.Key()); !errors.Is(err, schemas.ErrNotFound) {
+		if err != nil {
+			return nil, err
+		}
+		// The verdict stands, and its hold is not closed yet: too late for a vote.
+		return &schemas.Fault{Code: schemas.CodeSettled}, e.closeSettled(ctx, h, at, settled)
+	}
 	if !e.now().Before(h.Deadline) {
 		return &schemas.Fault{Code: schemas.CodeTooLate}, e.expireHold(ctx, h, at)
 	}

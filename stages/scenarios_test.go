@@ -205,7 +205,7 @@ func duplicates() []scenario {
 		{name: "both at once", action: "sys.big", before: func(s *sim, k schemas.Key) { raced(s, k); s.tick(); s.pass(lookSoon) }, act: due,
 			writes: streams{settled, parked}, want: schemas.Released, check: duplicateOnce},
 		{name: "both at once, and one is approved", action: "sys.big", before: func(s *sim, k schemas.Key) { raced(s, k); s.vote(k, "ann", schemas.Approve) }, act: arrive,
-			writes: streams{parked, settled, parked}, want: schemas.Released, check: duplicateOnce},
+			writes: streams{settled, parked, schemas.Rejected}, want: schemas.Released, check: duplicateOnce},
 		{name: "both at once, and one is in doubt", action: "sys.big", before: func(s *sim, k schemas.Key) { raced(s, k); over(s, k) },
 			act: func(s *sim, k schemas.Key) {
 				s.asked(0, func(p *replica) error {

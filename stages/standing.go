@@ -196,8 +196,11 @@ func (e *Execute) ruling(ctx context.Context, r schemas.Record, s schemas.Subjec
 	if r.Stream == schemas.Outcomes {
 		counts = now.report != nil && now.report.Grant == reportGrant(r) && now.state() == now.report.State
 	}
-	if !counts {
+	switch {
+	case !counts:
 		return nil, nil
+	case now.cameLate(r.Pointer()):
+		return &schemas.Ruling{Code: schemas.CodeSettled}, nil
 	}
 	return &schemas.Ruling{Counts: true, State: now.state(), Waiting: e.missing(ctx, now)}, nil
 }
@@ -207,6 +210,14 @@ func (e *Execute) ruling(ctx context.Context, r schemas.Record, s schemas.Subjec
 func (s standing) unfinished() bool {
 	return s.settlement == nil && s.hold != nil &&
 		slices.ContainsFunc(s.hold.Votes, func(v schemas.Vote) bool { return v.Verdict == schemas.Deny })
+}
+
+// cameLate reports whether a vote came between the verdict and the closing of its
+// hold: the verdict, which names the decisions that it rests on, does not name it.
+func (s standing) cameLate(decision schemas.Pointer) bool {
+	return s.settlement != nil && s.hold != nil &&
+		slices.ContainsFunc(s.hold.Votes, func(v schemas.Vote) bool { return v.Decision == decision }) &&
+		!slices.Contains(s.settlement.Trail, decision)
 }
 
 // rejection returns the ruling that r does not count, or nil if there is none.
