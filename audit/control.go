@@ -8,10 +8,12 @@ import (
 )
 
 // members is everyone who was ever registered. A name has one holder for ever, a
-// key one at a time.
+// key one at a time. The first admin of each kind is provision's to register, the
+// others are not.
 type members struct {
-	byName map[schemas.Name]*member
-	byKey  map[string]schemas.Name
+	byName  map[schemas.Name]*member
+	byKey   map[string]schemas.Name
+	founded map[schemas.Role]bool // roles that somebody was ever registered in
 }
 
 // member is an identity, since when, and since when it is none any more.
@@ -23,7 +25,7 @@ type member struct {
 
 // newMembers knows the identities of the gateway, which nobody registers.
 func newMembers() members {
-	m := members{byName: map[schemas.Name]*member{}, byKey: map[string]schemas.Name{}}
+	m := members{byName: map[schemas.Name]*member{}, byKey: map[string]schemas.Name{}, founded: map[schemas.Role]bool{}}
 	for _, role := range schemas.GatewayRoles() {
 		m.byName[schemas.Name(role)] = &member{Identity: schemas.Identity{Name: schemas.Name(role), Role: role}}
 	}
@@ -124,6 +126,8 @@ func (v *Verifier) register(at place, r schemas.Record) {
 		v.find(at, fmt.Sprintf("registers %s in the role %q", id.Name, id.Role))
 	case id.By == schemas.Name(schemas.RoleProvision) && !admin:
 		v.find(at, fmt.Sprintf("registers %s, and provision registers admins only", id.Name))
+	case id.By == schemas.Name(schemas.RoleProvision) && v.members.founded[id.Role]:
+		v.find(at, fmt.Sprintf("registers %s, and provision registers only the first %s", id.Name, id.Role))
 	case v.members.byName[id.Name] != nil:
 		v.find(at, fmt.Sprintf("registers %s, a name that was taken", id.Name))
 	case taken:
@@ -131,6 +135,7 @@ func (v *Verifier) register(at place, r schemas.Record) {
 	case v.cfg.Check != nil && v.cfg.Check(id) != nil:
 		v.find(at, fmt.Sprintf("registers %s, as no gate takes it: %v", id.Name, v.cfg.Check(id)))
 	default:
+		v.members.founded[id.Role] = true
 		v.members.byName[id.Name], v.members.byKey[id.Key] = &member{Identity: id, since: moment{id.At, at.copied}}, id.Name
 	}
 }

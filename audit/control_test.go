@@ -75,6 +75,9 @@ func TestControl(t *testing.T) {
 		"a reviewer by provision": func(h *history) (schemas.Pointer, string) {
 			return h.register(schemas.Identity{By: "provision", Name: "dan", Role: schemas.RoleReviewer}), "provision registers admins only"
 		},
+		"a second admin by provision": func(h *history) (schemas.Pointer, string) {
+			return h.register(schemas.Identity{By: "provision", Name: "fay", Role: schemas.RolePolicyAdmin}), "registers fay, and provision registers only the first policy-admin"
+		},
 		"a freeze of two things": func(h *history) (schemas.Pointer, string) {
 			p := h.freeze(schemas.Scope{Agent: "x", System: "y"})
 			h.thaw(schemas.Scope{All: true})
@@ -220,5 +223,21 @@ func TestActivationByOne(t *testing.T) {
 	i := h.refund(releases).release(func(s *schemas.Settlement) { s.Bundle = digestOf("mine") })
 	if got := h.verify(); !found(got, h.records[h.at(i.settled)], "which nobody had activated") {
 		t.Errorf("found %v", got.Findings)
+	}
+}
+
+// TestSecondAdmin: whoever provision registers beside the first admin of a kind, even
+// when that one is gone, is nobody: the gate does not know them either.
+func TestSecondAdmin(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.write(schemas.Removal{By: "ida", Name: "ida", At: h.now})
+	dan := h.register(schemas.Identity{By: "provision", Name: "dan", Role: schemas.RoleIdentityAdmin})
+	fay := h.register(schemas.Identity{By: "dan", Name: "fay", Role: schemas.RoleReviewer})
+	got := h.verify()
+	if len(got.Findings) != 2 ||
+		!found(got, h.records[h.at(dan)], "registers dan, and provision registers only the first identity-admin") ||
+		!found(got, h.records[h.at(fay)], "is written by dan, whom CONTROL does not register") {
+		t.Errorf("found %v, want %s and %s", got.Findings, dan, fay)
 	}
 }
