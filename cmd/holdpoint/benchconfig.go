@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdpoint/holdpoint/broker"
-	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // The sides of a bench. Each has accounts, streams and agents of its own, because
@@ -40,11 +39,7 @@ func printBenchConfig(cmd *cobra.Command, o benchOptions) error {
 // benchUsers returns everyone on one side, and makes the keys that are not there
 // yet.
 func benchUsers(cmd *cobra.Command, o benchOptions, side string) ([]broker.User, error) {
-	keys, err := makeCreds(filepath.Join(o.creds, side), append(schemas.GatewayRoles(), adminRoles()...))
-	if err != nil {
-		return nil, err
-	}
-	all, err := registered(cmd, provisionOptions{}, keys)
+	all, err := registered(cmd, provisionOptions{creds: filepath.Join(o.creds, side)})
 	if err != nil {
 		return nil, err
 	}

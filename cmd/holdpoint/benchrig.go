@@ -61,7 +61,7 @@ func (r *rig) open(ctx context.Context, bundle, keys string, agents int) error {
 	if err := r.startGate(ctx); err != nil {
 		return err
 	}
-	if err := activate(ctx, r.cfg, bundle); err != nil {
+	if err := activate(ctx, r.gate, bundle); err != nil {
 		return err
 	}
 	if err := r.people(ctx, keys, agents); err != nil {

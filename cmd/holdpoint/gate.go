@@ -35,6 +35,10 @@ type gateConfig struct {
 	// Admins are registered by provision if they are not yet. May be empty.
 	Admins creds
 
+	// AdminDir is where provision makes the keys of admins that are not among Admins
+	// and were never registered. If empty, it makes none.
+	AdminDir string
+
 	// Names is shared with the embedded broker, if there is one. If nil, the gate
 	// makes its own.
 	Names *identity.Registry

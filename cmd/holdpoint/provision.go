@@ -95,11 +95,27 @@ func provision(cmd *cobra.Command, o provisionOptions) error {
 	if o.plan {
 		return planProvision(cmd, g, systems)
 	}
+	if err := g.haveAdmins(cmp.Or(o.admins, o.creds)); err != nil {
+		return err
+	}
 	made, err := g.provisionWith(cmd.Context(), systems)
 	if err != nil {
 		return hint(err, "what is there is never changed; see docs/operating.md")
 	}
 	return printSteps(cmd, made, "made")
+}
+
+// haveAdmins makes sure that the key of every admin who is yet to be registered is
+// there. Later nobody needs them here.
+func (g *gate) haveAdmins(dir string) error {
+	for _, role := range adminRoles() {
+		_, there := g.Admins[role]
+		if _, ever := g.names.Ever(schemas.Name(role)); !there && !ever {
+			err := fmt.Errorf("registering %s: %w: there is no key in %s", role, schemas.ErrInvalid, credPath(dir, role))
+			return hint(err, "make it with \"holdpoint provision --print-server-config --creds %s\"", dir)
+		}
+	}
+	return nil
 }
 
 // openProvision connects as provision.
@@ -114,7 +130,7 @@ func openProvision(cmd *cobra.Command, o provisionOptions) (*gate, error) {
 	if cfg.Creds, err = readCreds(o.creds, rolesOf(cfg.Stages)); err != nil {
 		return nil, hint(err, "make the keys with \"holdpoint provision --print-server-config --creds %s\"", o.creds)
 	}
-	if cfg.Admins, err = readCreds(cmp.Or(o.admins, o.creds), adminRoles()); err != nil {
+	if cfg.Admins, err = readPresent(cmp.Or(o.admins, o.creds), adminRoles()); err != nil {
 		return nil, err
 	}
 	trust, err := trustOf(o.ca)
@@ -192,11 +208,7 @@ func printSteps(cmd *cobra.Command, steps []broker.Step, word string) error {
 
 // printServerConfig prints the accounts and users of the gate.
 func printServerConfig(cmd *cobra.Command, o provisionOptions) error {
-	keys, err := o.makeKeys()
-	if err != nil {
-		return err
-	}
-	present, err := registered(cmd, o, keys)
+	present, err := registered(cmd, o)
 	if err != nil {
 		return err
 	}
@@ -246,14 +258,15 @@ func holders() map[string][]schemas.Role {
 	return all
 }
 
-// makeKeys makes the keys that are not there yet, and reads all of them.
-func (o provisionOptions) makeKeys() (creds, error) {
+// makeKeys makes the keys of the roles that are not there yet, and reads all of them.
+func (o provisionOptions) makeKeys(roles []schemas.Role) (creds, error) {
 	if !o.split {
-		return makeCreds(o.creds, append(schemas.GatewayRoles(), adminRoles()...))
+		return makeCreds(o.creds, roles)
 	}
 	all := creds{}
-	for holder, roles := range holders() {
-		keys, err := makeCreds(filepath.Join(o.creds, holder), roles)
+	for holder, held := range holders() {
+		held = slices.DeleteFunc(held, func(role schemas.Role) bool { return !slices.Contains(roles, role) })
+		keys, err := makeCreds(filepath.Join(o.creds, holder), held)
 		if err != nil {
 			return nil, err
 		}
@@ -262,11 +275,15 @@ func (o provisionOptions) makeKeys() (creds, error) {
 	return all, nil
 }
 
-// registered returns everyone who may connect: the gateway's identities, the
-// admins, and with --nats those whom CONTROL names.
-func registered(cmd *cobra.Command, o provisionOptions, keys creds) ([]schemas.Identity, error) {
-	var all []schemas.Identity
-	admins := identity.NewRegistry(nil)
+// registered returns everyone who may connect: the gateway's identities, the first
+// admins, and with --nats those whom CONTROL names. The keys of those who were never
+// registered are made if they are not there.
+func registered(cmd *cobra.Command, o provisionOptions) ([]schemas.Identity, error) {
+	keys, err := o.makeKeys(schemas.GatewayRoles())
+	if err != nil {
+		return nil, err
+	}
+	names := identity.NewRegistry(nil)
 	if o.nats != "" {
 		g, err := openProvision(cmd, o)
 		if err != nil {
@@ -276,22 +293,24 @@ func registered(cmd *cobra.Command, o provisionOptions, keys creds) ([]schemas.I
 		if _, err := g.activeSystems(cmd.Context()); err != nil {
 			return nil, err
 		}
-		admins = g.names
-		present, _ := g.names.All()
-		all = append(all, present...)
+		names = g.names
 	}
-	for _, role := range append(schemas.GatewayRoles(), adminRoles()...) {
+	first := slices.DeleteFunc(adminRoles(), func(role schemas.Role) bool {
+		_, ever := names.Ever(schemas.Name(role))
+		return ever
+	})
+	made, err := o.makeKeys(first)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(keys, made)
+	all, _ := names.All()
+	for _, role := range append(schemas.GatewayRoles(), first...) {
 		public, err := keys[role].Public()
 		if err != nil {
 			return nil, err
 		}
-		if _, known := admins.ByName(schemas.Name(role)); !known || !isAdmin(role) {
-			all = append(all, schemas.Identity{Name: schemas.Name(role), Role: role, Key: public})
-		}
+		all = append(all, schemas.Identity{Name: schemas.Name(role), Role: role, Key: public})
 	}
 	return all, nil
-}
-
-func isAdmin(role schemas.Role) bool {
-	return role == schemas.RolePolicyAdmin || role == schemas.RoleIdentityAdmin
 }

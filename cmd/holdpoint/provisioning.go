@@ -58,26 +58,54 @@ func (g *gate) provisioner() *broker.Provisioner {
 }
 
 // registerAdmins registers the operators of the first start. That their names are
-// taken already is what it finds at every later start.
+// taken already is what it finds at every later start: then no key is made, which
+// nobody would know.
 func (g *gate) registerAdmins(ctx context.Context) error {
 	log, err := g.log(ctx, schemas.RoleProvision)
 	if err != nil {
 		return err
 	}
-	for role, k := range g.Admins {
-		public, err := k.Public()
-		if err != nil {
-			return err
+	for _, role := range adminRoles() {
+		filter := schemas.Subject{Kind: "control", About: "identity", Record: schemas.Name(role)}.String()
+		_, err := log.Last(ctx, schemas.Control, filter)
+		if err == nil {
+			continue
 		}
-		id := schemas.Identity{By: schemas.Name(schemas.RoleProvision), Name: k.Name, Role: role, Key: public, At: time.Now().UTC()}
-		filter := schemas.Subject{Kind: "control", About: "identity", Record: k.Name}.String()
-		draft := schemas.Write(id, "/gateways/"+string(g.Tenant)+"/provision", id.At, "")
-		_, err = log.Append(ctx, draft, schemas.Expect{Filter: filter})
-		if err != nil && !errors.Is(err, schemas.ErrStale) {
-			return fmt.Errorf("registering %s: %w", k.Name, err)
+		if !errors.Is(err, schemas.ErrNotFound) {
+			return fmt.Errorf("registering %s: %w", role, err)
+		}
+		if err := g.registerAdmin(ctx, log, role, filter); err != nil {
+			return fmt.Errorf("registering %s: %w", role, err)
 		}
 	}
 	return nil
+}
+
+// registerAdmin registers the first admin of a kind, if there is a key. A crash after
+// the key was made leaves a key that the next start registers.
+func (g *gate) registerAdmin(ctx context.Context, log *broker.Log, role schemas.Role, filter string) error {
+	if _, there := g.Admins[role]; !there && g.AdminDir != "" {
+		made, err := makeCreds(g.AdminDir, []schemas.Role{role})
+		if err != nil {
+			return err
+		}
+		g.Admins[role] = made[role]
+	}
+	k, there := g.Admins[role]
+	if !there {
+		return nil
+	}
+	public, err := k.Public()
+	if err != nil {
+		return err
+	}
+	id := schemas.Identity{By: schemas.Name(schemas.RoleProvision), Name: k.Name, Role: role, Key: public, At: time.Now().UTC()}
+	draft := schemas.Write(id, "/gateways/"+string(g.Tenant)+"/provision", id.At, "")
+	_, err = log.Append(ctx, draft, schemas.Expect{Filter: filter})
+	if errors.Is(err, schemas.ErrStale) {
+		return nil // another process did at this moment
+	}
+	return err
 }
 
 // rouse makes AUDIT copy again where it stands still. The longer that does not

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -165,8 +164,7 @@ func externalGate(o serveOptions, log zerolog.Logger) (gateConfig, error) {
 	if slices.Contains(cfg.Stages, schemas.RoleProvision) {
 		// "provision --apply" registers the admins; a process that runs need not
 		// hold their keys.
-		cfg.Admins, err = readCreds(o.creds, adminRoles())
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if cfg.Admins, err = readPresent(o.creds, adminRoles()); err != nil {
 			return cfg, err
 		}
 	}
@@ -201,7 +199,8 @@ func openEmbedded(o serveOptions, log zerolog.Logger) (gateConfig, *embedded.Ser
 	if cfg.Creds, err = makeCreds(credsDir(o.data), rolesOf(cfg.Stages)); err != nil {
 		return cfg, nil, err
 	}
-	if cfg.Admins, err = makeCreds(adminDir(o.data), adminRoles()); err != nil {
+	cfg.AdminDir = adminDir(o.data)
+	if cfg.Admins, err = readPresent(cfg.AdminDir, adminRoles()); err != nil {
 		return cfg, nil, err
 	}
 	public, err := cfg.Creds.public()
@@ -234,15 +233,16 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 		return err
 	}
 	defer func() { err = errors.Join(err, stopEmbedded(server)) }()
-	return runGate(ctx, cfg, o.http, func(ctx context.Context) error {
+	return runGate(ctx, cfg, o.http, func(ctx context.Context, g *gate) error {
 		if err := server.Listen(); err != nil {
 			return hint(err, "choose another port with --port, or -1 for a free one")
 		}
 		if err := os.WriteFile(addressPath(o.data), []byte(server.URL()+"\n"), 0o600); err != nil {
 			return fmt.Errorf("writing the address: %w", err)
 		}
+		sayAdmins(log, cfg.Names, cfg.Admins, cfg.AdminDir)
 		if o.bundle != "" {
-			if err := activate(ctx, cfg, o.bundle); err != nil {
+			if err := activate(ctx, g, o.bundle); err != nil {
 				return err
 			}
 		}
@@ -256,36 +256,33 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 
 // activate makes the bundle in dir the active one, as the policy-admin of the
 // first start, unless it is already.
-func activate(ctx context.Context, cfg gateConfig, dir string) error {
+func activate(ctx context.Context, g *gate, dir string) error {
 	bundle, err := bundleToUse(dir)
-	if err != nil {
+	if err != nil || g.control.Active() == bundle.Digest() {
 		return err
 	}
+	k, there := g.Admins[schemas.RolePolicyAdmin]
+	if !there {
+		err := fmt.Errorf("activating %s: %w: the key of policy-admin is not in %s", dir, schemas.ErrDenied, g.AdminDir)
+		return hint(err, "start without --bundle, and push it with \"holdpoint policy push %s --key FILE\"", dir)
+	}
 	conn, err := client.Dial(client.Config{
-		Key: cfg.Admins[schemas.RolePolicyAdmin], Server: cfg.Server.URL, TLS: cfg.Server.TLS, InProcess: cfg.Server.InProcess, Log: cfg.Log,
+		Key: k, Server: g.Server.URL, TLS: g.Server.TLS, InProcess: g.Server.InProcess, Log: g.Log,
 	})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	o := client.Operator{Conn: conn}
-	status, err := o.Gate(ctx)
-	if err != nil {
-		return err
-	}
-	if status.Bundle == bundle.Digest() {
-		return nil
-	}
-	made, err := o.Activate(ctx, bundle.Digest(), bundle.Archive(), 0, "activated by serve --bundle")
+	made, err := client.Operator{Conn: conn}.Activate(ctx, bundle.Digest(), bundle.Archive(), 0, "activated by serve --bundle")
 	if err == nil && !made.Effective {
-		cfg.Log.Warn().Str("bundle", bundle.Digest().Short()).Int("missing", made.Missing).Msg("the bundle is not active: more policy-admins must push it")
+		g.Log.Warn().Str("bundle", bundle.Digest().Short()).Int("missing", made.Missing).Msg("the bundle is not active: more policy-admins must push it")
 	}
 	return err
 }
 
 // runGate runs a gate, and its HTTP endpoints, until ctx ends. Opened is called
 // once when every stage takes messages; it may be nil.
-func runGate(ctx context.Context, cfg gateConfig, address string, opened func(context.Context) error) error {
+func runGate(ctx context.Context, cfg gateConfig, address string, opened func(context.Context, *gate) error) error {
 	g, err := newGate(ctx, cfg)
 	if err != nil {
 		return err
@@ -309,7 +306,7 @@ func runGate(ctx context.Context, cfg gateConfig, address string, opened func(co
 		if opened == nil {
 			return nil
 		}
-		return opened(ctx)
+		return opened(ctx, g)
 	})
 	err = group.Wait()
 	cfg.Log.Info().Msg("the gate is closed")
