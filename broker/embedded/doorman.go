@@ -3,6 +3,7 @@ package embedded
 import (
 	"encoding/base64"
 	"math"
+	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
@@ -17,6 +18,34 @@ type doorman struct {
 	directory Directory
 	log       zerolog.Logger
 	server    *server.Server
+
+	// mu guards raiser, for the time of one look: the key of who gives AUDIT more
+	// room, while that is done.
+	mu     sync.Mutex
+	raiser string
+}
+
+// let lets in the holder of a key as the one who gives AUDIT more room, or nobody if
+// it is empty.
+func (d *doorman) let(raiser string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.raiser = raiser
+}
+
+// find returns who has a key.
+func (d *doorman) find(key string) (broker.User, error) {
+	d.mu.Lock()
+	raiser := d.raiser
+	d.mu.Unlock()
+	if raiser != "" && key == raiser {
+		return broker.Raiser(key), nil
+	}
+	id, err := d.directory.ByKey(key)
+	if err != nil {
+		return broker.User{}, err
+	}
+	return broker.UserOf(id)
 }
 
 func newDoorman(cfg Config) *doorman {
@@ -40,11 +69,7 @@ func (d *doorman) Check(c server.ClientAuthentication) bool {
 }
 
 func (d *doorman) user(key string) (*server.User, error) {
-	id, err := d.directory.ByKey(key)
-	if err != nil {
-		return nil, err
-	}
-	user, err := broker.UserOf(id)
+	user, err := d.find(key)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +78,7 @@ func (d *doorman) user(key string) (*server.User, error) {
 		return nil, err
 	}
 	return &server.User{
-		Username: string(id.Name),
+		Username: string(user.Name),
 		Account:  account,
 		Permissions: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: user.Publish},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 
 	"github.com/holdpoint/holdpoint/broker"
@@ -150,6 +151,28 @@ func (s *Server) Listen() error {
 		return fmt.Errorf("listening on port %d of loopback: %w: it may be in use", s.port, schemas.ErrUnavailable)
 	}
 	return nil
+}
+
+// RaiseAudit lets AUDIT grow to so many bytes; 0 is no limit. It does what no identity
+// may, since whoever runs this process owns the server; see [broker.RaiseAudit]. Call
+// it before Listen.
+func (s *Server) RaiseAudit(ctx context.Context, bytes int64) error {
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		return err
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		return err
+	}
+	s.doors.let(public)
+	defer s.doors.let("")
+	c, err := broker.Connect(s.Connection(), broker.Raiser(public).Name, key, s.doors.log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return broker.RaiseAudit(ctx, c, bytes)
 }
 
 // URL returns the address that the server listens on, or "".

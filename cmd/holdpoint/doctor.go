@@ -168,7 +168,7 @@ func examineBroker(b *schemas.BrokerStatus) []symptom {
 	}
 	if b.AuditMaxBytes > 0 && b.AuditBytes > uint64(b.AuditMaxBytes)/100*80 {
 		found = append(found, symptom{false, fmt.Sprintf("AUDIT holds %s of at most %s; near the limit nothing is released", size(b.AuditBytes), size(uint64(b.AuditMaxBytes))),
-			"let the operator of the broker give AUDIT more room; it never drops anything by itself"})
+			"start the gate with a higher --audit-max-bytes or, on servers of your own, let their operator give AUDIT more room; it never drops anything by itself"})
 	}
 	if b.FreeBytes > 0 && b.FreeBytes < littleRoom {
 		found = append(found, symptom{false, fmt.Sprintf("only %s are free where the broker keeps its data", size(b.FreeBytes)),

@@ -214,6 +214,10 @@ func openEmbedded(o serveOptions, log zerolog.Logger) (gateConfig, *embedded.Ser
 	if err != nil {
 		return cfg, nil, err
 	}
+	if err := server.RaiseAudit(context.Background(), o.auditMaxBytes); err != nil {
+		err = hint(fmt.Errorf("--audit-max-bytes: %w", err), "see \"Disk and limits\" in docs/operating.md")
+		return cfg, nil, errors.Join(err, stopEmbedded(server))
+	}
 	cfg.Server, cfg.Removed, cfg.Free = server.Connection(), server.Review, server.Free
 	return cfg, server, nil
 }
