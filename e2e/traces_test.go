@@ -99,8 +99,10 @@ type call struct {
 	key    schemas.Key
 	status schemas.Status
 
-	// settlement is what the audit says.
+	// settlement is what the audit says, and hold the first state of the hold, if there
+	// was one.
 	settlement *schemas.Settlement
+	hold       *schemas.Hold
 }
 
 // way is how a call can have been released.
@@ -301,11 +303,24 @@ func (r *record) add(copied schemas.Record) error {
 	switch origin.Stream {
 	case schemas.Settled:
 		return r.settle(origin)
+	case schemas.ParkedHolds:
+		return r.park(origin)
 	case schemas.Exposed:
 		var e schemas.Exposure
 		err := schemas.Read(origin, &e)
 		r.exposure = e
 		return err
+	}
+	return nil
+}
+
+func (r *record) park(origin schemas.Record) error {
+	h := new(schemas.Hold)
+	if err := schemas.Read(origin, h); err != nil {
+		return err
+	}
+	if c := r.calls[h.Intent.Key()]; c != nil && c.hold == nil {
+		c.hold = h
 	}
 	return nil
 }
@@ -349,8 +364,19 @@ func (s suite) checkVerdicts(t *testing.T, sessions []session) {
 	}
 	t.Logf("%d of %d benign sessions met no person", free, benign)
 	if free < s.free {
-		t.Errorf("%d benign sessions met no person, want %d", free, s.free)
+		t.Errorf("%d benign sessions met no person, want %d; those that did:%s", free, s.free, met(sessions))
 	}
+}
+
+// met says of every benign call that met a person what parked it.
+func met(sessions []session) string {
+	var all strings.Builder
+	for _, c := range slices.Concat(sessions...) {
+		if c.Kind == "benign" && c.way() != byRules && c.hold != nil {
+			fmt.Fprintf(&all, "\n%s: waiting %q, matched %v, failed %v", c, c.hold.Waiting, c.hold.Opinion.Matched, c.hold.Opinion.Failed)
+		}
+	}
+	return all.String()
 }
 
 // check makes sure that a call came to the end that its settlement says, and of the

@@ -18,6 +18,10 @@ import (
 
 const envPrefix = "HOLDPOINT_"
 
+// onlyFlag marks a flag that no setting sets, because a flag of another command has
+// its name and means something else.
+const onlyFlag = "holdpoint_only_flag"
+
 // configure gives every flag of cmd that was not set on the command line its
 // value from the environment, or else from the configuration file. A key is the
 // name of a flag; in the environment, upper-case with underscores and a prefix. A
@@ -33,14 +37,24 @@ func configure(cmd *cobra.Command) error {
 	}
 	for _, key := range settings.Keys() {
 		f := cmd.Flags().Lookup(key)
-		if f == nil || f.Changed {
+		if f == nil || f.Changed || f.Annotations[onlyFlag] != nil {
 			continue
 		}
 		if err := setFlag(cmd.Flags(), f, settings.Get(key)); err != nil {
 			return usage("configuration: %s: %v", key, err)
 		}
 	}
-	return nil
+	return errors.Join(oneOf(cmd, "output", "table", "json", "yaml"), oneOf(cmd, "log-level", "debug", "info", "warn", "error"), oneOf(cmd, "log-format", "json", "console", "auto"))
+}
+
+// oneOf makes sure that a flag has one of the values that it may have.
+func oneOf(cmd *cobra.Command, name string, choices ...string) error {
+	f := cmd.Flag(name)
+	if f == nil || slices.Contains(choices, f.Value.String()) {
+		return nil
+	}
+	last := len(choices) - 1
+	return usage("--%s %s: want %s or %s", name, f.Value, strings.Join(choices[:last], ", "), choices[last])
 }
 
 func readConfigFile(cmd *cobra.Command, settings *koanf.Koanf, known []string) error {
