@@ -209,8 +209,8 @@ type Decided struct {
 	Code Code `json:"code,omitzero"`
 }
 
-// Catalog is what may be proposed. Every agent may know it; it says nothing of
-// rules.
+// Catalog is what may be proposed: everything, or what the agent that asks is
+// registered for. It says nothing of rules.
 type Catalog struct {
 	Bundle  Digest         `json:"bundle"`
 	Actions []CatalogEntry `json:"actions"`

@@ -86,7 +86,7 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 	case what == schemas.AskList:
 		return a.list(asker, q)
 	case what == schemas.AskCatalog:
-		return a.catalog(ctx, q)
+		return a.catalog(ctx, asker, q)
 	case what == schemas.AskCheck && asker.Role == schemas.RoleAgent:
 		return a.check(ctx, asker, q)
 	case what == schemas.AskPolicies && admin:

@@ -10,20 +10,21 @@ import (
 )
 
 // catalog returns the actions of the active bundle or, if one is asked for, that
-// one with the schema of its parameters. It says nothing of rules.
-func (a *Answer) catalog(ctx context.Context, q schemas.Question) (schemas.Answer, error) {
+// one with the schema of its parameters. An agent is told of those that it may
+// propose. It says nothing of rules.
+func (a *Answer) catalog(ctx context.Context, asker schemas.Identity, q schemas.Question) (schemas.Answer, error) {
 	policy, err := a.Execute.Control.Policy(ctx)
 	if err != nil {
 		return schemas.Answer{}, err
 	}
-	found := schemas.Catalog{Bundle: policy.Digest()}
+	found := schemas.Catalog{Bundle: policy.Digest(), Actions: []schemas.CatalogEntry{}}
 	for _, name := range policy.Actions() {
-		if q.Action == "" {
+		if q.Action == "" && asker.MayPropose(name) {
 			found.Actions = append(found.Actions, entryOf(policy, name))
 		}
 	}
 	if q.Action != "" {
-		if _, known := policy.Action(q.Action); !known {
+		if _, known := policy.Action(q.Action); !known || !asker.MayPropose(q.Action) {
 			return schemas.Answer{}, fmt.Errorf("action %s: %w in the catalog", q.Action, schemas.ErrNotFound)
 		}
 		one := entryOf(policy, q.Action)

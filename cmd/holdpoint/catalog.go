@@ -34,7 +34,7 @@ func fetchCatalog(cmd *cobra.Command, a schemas.Action) (schemas.Catalog, error)
 func catalogListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List the actions of the active bundle",
+		Short:   "List the actions of the active bundle; to an agent, those that it may propose",
 		Example: "  holdpoint catalog list --key billing.key -o json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
