@@ -154,9 +154,10 @@ func (o Operator) Add(ctx context.Context, id schemas.Identity) error {
 // free returns an ErrClosed if the name or the key of id is taken. The gate passes
 // over an identity whose name or key is, and says so to nobody.
 func (o Operator) free(ctx context.Context, id schemas.Identity) error {
-	present, removed, err := o.Identities(ctx, "")
-	if errors.Is(err, schemas.ErrInvalid) { // more than fit one answer
-		present, removed, err = o.Identities(ctx, id.Name)
+	answer, err := o.broker.Ask(ctx, o.Name(), schemas.AskIdentities, schemas.Question{Name: id.Name, Key: id.Key})
+	present, removed := answer.Identities, answer.Removed
+	if errors.Is(err, schemas.ErrInvalid) { // a gate that does not know yet who has a key
+		present, removed, err = o.Identities(ctx, "")
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,5 +180,25 @@ func TestShow(t *testing.T) {
 	}
 	if records, err := bit.Show(g.ctx(), ticket.Key); !errors.Is(err, schemas.ErrNotFound) {
 		t.Errorf("another agent is shown %d records, %v, want ErrNotFound", len(records), err)
+	}
+}
+
+// TestAddAsksForFew: to know whether a name or a key is taken, not everybody is asked
+// for.
+func TestAddAsksForFew(t *testing.T) {
+	t.Parallel()
+	g := openGate(t)
+	g.agent("bot")
+	g.agent("bat")
+	var most atomic.Int64
+	g.answers.set(func(what string, a schemas.Answer) schemas.Answer {
+		if n := int64(len(a.Identities)); what == schemas.AskIdentities && n > most.Load() {
+			most.Store(n)
+		}
+		return a
+	})
+	g.agent("bet")
+	if most.Load() != 1 {
+		t.Errorf("%d identities came in one answer, want the one that was added", most.Load())
 	}
 }

@@ -48,8 +48,10 @@ type Question struct {
 	// Seq is the sequence of a decision in DECISIONS or a report in OUTCOMES.
 	Seq uint64 `json:"seq,omitzero"`
 
-	// Name narrows the identities to one.
-	Name Name `json:"name,omitzero"`
+	// Name narrows the identities to one; with Key to those of that name or that
+	// public key, who are the ones that stand in the way of another.
+	Name Name   `json:"name,omitzero"`
+	Key  string `json:"key,omitzero"`
 
 	// Bundle is the digest of a bundle, Offset where the piece of its archive that
 	// is asked for begins.

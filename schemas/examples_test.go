@@ -140,7 +140,7 @@ func examples() map[string][]any {
 		"activation": {schemas.Activation{By: "pat", Bundle: digest("bundle"), Reason: "new limits", Quorum: 2, At: at}},
 		"shadow":     {schemas.Shadow{By: "pat", Bundle: digest("bundle"), Reason: "try it", At: at}, schemas.Shadow{By: "pat", At: at}},
 		"stream":     {schemas.StreamMade{By: "provision", Stream: schemas.Intents, Created: noon, Configuration: digest("configuration"), At: at}},
-		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Bundle: digest("bundle"), Offset: 4, Nonce: "n"}, schemas.Question{}},
+		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Key: "UANN", Bundle: digest("bundle"), Offset: 4, Nonce: "n"}, schemas.Question{}},
 		"answer": {
 			schemas.Answer{Problem: schemas.ProblemOf(schemas.ErrNotFound)},
 			schemas.Answer{

@@ -107,7 +107,7 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 func (a *Answer) identities(q schemas.Question) schemas.Answer {
 	present, removed := a.Registry.All()
 	if q.Name != "" {
-		present = slices.DeleteFunc(present, func(id schemas.Identity) bool { return id.Name != q.Name })
+		present = slices.DeleteFunc(present, func(id schemas.Identity) bool { return id.Name != q.Name && (q.Key == "" || id.Key != q.Key) })
 		removed = slices.DeleteFunc(removed, func(name schemas.Name) bool { return name != q.Name })
 	}
 	return schemas.Answer{Identities: present, Removed: removed}
