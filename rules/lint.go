@@ -23,7 +23,7 @@ const (
 // checks are those that a waiver may name.
 var checks = []check{
 	checkOptional, checkUnnamed, checkValue, checkLabel, checkAction, checkDyn,
-	checkUnreachable, checkShadowed, checkUngated, checkUntrusted, checkEligible, checkThreshold, checkSilent,
+	checkUnreachable, checkShadowed, checkUngated, checkUntrusted, checkEligible, checkThreshold, checkSilent, checkOwnLabel,
 }
 
 // untrusted is the label of what anybody may have written.
@@ -113,6 +113,7 @@ func (l *linter) rule(t ruleText) {
 	if !l.reachable(t.entry, func(p *plan) []*program { return []*program{ruleIn(p).when, ruleIn(p).raise} }) {
 		return
 	}
+	l.ownLabel(t)
 	by := ""
 	for _, p := range l.compiler.match(t.entry) {
 		stricter := shadow(p.at(t.at), ruleIn(p))
