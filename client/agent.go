@@ -21,6 +21,12 @@ const (
 	// in less than a second.
 	retryFirst = 100 * time.Millisecond
 	retryLast  = 2 * time.Second
+
+	// answerFirst is how long what was sent waits for its answer before it is sent
+	// again, then ever longer up to answerLast: a leader that steps down answers
+	// nobody, and the next is there in less than a second, but a broker may be slow.
+	answerFirst = time.Second
+	answerLast  = 5 * time.Second
 )
 
 // Proposal is what an agent proposes.
@@ -71,7 +77,7 @@ func (a Agent) Submit(ctx context.Context, p Proposal) (Ticket, error) {
 	if err != nil {
 		return ticket, fmt.Errorf("proposing %s: %w", p.Action, err)
 	}
-	sent, err := retry(ctx, func() (broker.Sent, error) { return a.broker.Send(ctx, draft) })
+	sent, err := a.send(ctx, draft)
 	if err == nil && sent.Duplicate {
 		// Nothing of ours sets a message id, so somebody else's stands in its place.
 		err = fmt.Errorf("%w: taken for a duplicate of another message", schemas.ErrInvalid)
@@ -127,6 +133,17 @@ func (a Agent) draft(p Proposal, ticket *Ticket) (schemas.Draft, error) {
 	}
 	ticket.proposed, err = body.Intent(ticket.Key, p.Action)
 	return d, err
+}
+
+// send sends what may be sent again until the broker keeps it, or ctx ends.
+func (c *Conn) send(ctx context.Context, d schemas.Draft) (broker.Sent, error) {
+	wait := answerFirst
+	return retry(ctx, func() (broker.Sent, error) {
+		waiting, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		wait = min(2*wait, answerLast)
+		return c.broker.Send(waiting, d)
+	})
 }
 
 // retry calls try until it succeeds, or fails in a way that trying again does not

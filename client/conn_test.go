@@ -1,10 +1,13 @@
 package client_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -50,11 +53,10 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// TestDuplicateIsLookedInto: an acknowledgement that says that the stream has the
-// message already says that it did not keep this one, for no id of a message is
-// ever set here. Nobody goes on as if it had.
-func TestDuplicateIsLookedInto(t *testing.T) {
-	t.Parallel()
+// answeredByHand connects an agent to a server on which what it proposes is answered
+// by hand.
+func answeredByHand(t *testing.T, answer nats.MsgHandler) client.Agent {
+	t.Helper()
 	bot, err := identity.NewKeyFile("bot", schemas.RoleAgent)
 	check(t, err)
 	root, err := identity.NewKeyFile("root", schemas.RoleExecute)
@@ -81,15 +83,45 @@ func TestDuplicateIsLookedInto(t *testing.T) {
 	nc, err := nats.Connect("", nats.InProcessServer(ns), nats.Nkey(roots, root.Key.Sign))
 	check(t, err)
 	t.Cleanup(nc.Close)
-	_, err = nc.Subscribe("intents.>", func(m *nats.Msg) { _ = m.Respond([]byte(`{"stream":"INTENTS","seq":7,"duplicate":true}`)) })
+	_, err = nc.Subscribe("intents.>", answer)
 	check(t, err)
 	check(t, nc.Flush())
 	conn, err := client.Dial(client.Config{Key: bot, InProcess: ns})
 	check(t, err)
 	t.Cleanup(conn.Close)
-	ticket, err := client.Agent{Conn: conn}.Submit(t.Context(), proposal("shop.small"))
+	return client.Agent{Conn: conn}
+}
+
+// TestDuplicateIsLookedInto: an acknowledgement that says that the stream has the
+// message already says that it did not keep this one, for no id of a message is
+// ever set here. Nobody goes on as if it had.
+func TestDuplicateIsLookedInto(t *testing.T) {
+	t.Parallel()
+	bot := answeredByHand(t, func(m *nats.Msg) { _ = m.Respond([]byte(`{"stream":"INTENTS","seq":7,"duplicate":true}`)) })
+	ticket, err := bot.Submit(t.Context(), proposal("shop.small"))
 	if !errors.Is(err, schemas.ErrInvalid) || !strings.Contains(err.Error(), "duplicate") {
 		t.Errorf("%+v, %v, want an ErrInvalid that says why", ticket, err)
+	}
+}
+
+// TestNoAnswerIsSentAgainSoon: a leader that steps down answers nobody. What was sent
+// to it is sent again, the same, before a broker that is only slow would be given up.
+func TestNoAnswerIsSentAgainSoon(t *testing.T) {
+	t.Parallel()
+	sent := make(chan *nats.Msg, 10)
+	bot := answeredByHand(t, func(m *nats.Msg) {
+		if sent <- m; len(sent) == 2 {
+			_ = m.Respond([]byte(`{"stream":"INTENTS","seq":7}`))
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if _, err := bot.Submit(ctx, proposal("shop.small")); err != nil {
+		t.Fatal(err)
+	}
+	first, second := <-sent, <-sent
+	if len(sent) > 0 || !bytes.Equal(first.Data, second.Data) || first.Header["ce-id"][0] != second.Header["ce-id"][0] {
+		t.Errorf("sent %s, then %s and %d more, want the same twice", first.Data, second.Data, len(sent))
 	}
 }
 

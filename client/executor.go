@@ -324,7 +324,7 @@ func (x Executor) report(ctx context.Context, t Task, result any, failure error)
 	ctx, cancel := context.WithTimeout(ctx, reportPatience)
 	defer cancel()
 	draft := schemas.Write(x.reportOf(t, result, failure), x.source(), time.Now(), "")
-	kept, err := retry(ctx, func() (broker.Sent, error) { return x.broker.Send(ctx, draft) })
+	kept, err := x.send(ctx, draft)
 	if err != nil {
 		return err
 	}
