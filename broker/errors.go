@@ -61,4 +61,6 @@ var errDisconnected = errors.New("disconnected from the broker; nothing was sent
 
 // unsent reports whether err says that nothing was sent, because the connection was
 // broken at that moment. The client library means the buffer that it does not have.
-func unsent(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }
+func unsent(err error) bool {
+	return errors.Is(err, errDisconnected) || errors.Is(err, nats.ErrReconnectBufExceeded)
+}

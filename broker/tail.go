@@ -163,7 +163,7 @@ func (t *Tail) readPatiently(ctx context.Context, apply func(schemas.Record) err
 	if err != nil && t.conn.refusals.isFinal() {
 		return err
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !unsent(err) { // that the connection is broken was said
 		t.conn.log.Warn().Err(err).Str("stream", string(t.stream)).Msg("following; trying again")
 	}
 	return nil

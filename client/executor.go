@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -100,16 +102,19 @@ type run struct {
 
 // pull takes what the broker hands out. It returns nil when ctx ended.
 func (r *run) pull(ctx context.Context, system string) error {
+	level := zerolog.WarnLevel // of the first trouble in a row
 	for ctx.Err() == nil {
 		err := r.broker.Pull(ctx, system, cap(r.places), pullWait, func(d broker.Delivery) {
 			r.start(ctx, d.Key, &d)
 		})
 		switch {
 		case err == nil, ctx.Err() != nil:
+			level = zerolog.WarnLevel
 		case errors.Is(err, schemas.ErrDenied), errors.Is(err, schemas.ErrInvalid):
 			return err
 		default:
-			r.log.Warn().Err(err).Str("system", system).Msg("taking releases; trying again")
+			r.log.WithLevel(level).Err(err).Str("system", system).Msg("taking releases; trying again")
+			level = zerolog.DebugLevel
 			_ = pause(ctx, time.Second)
 		}
 	}
