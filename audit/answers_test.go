@@ -120,6 +120,22 @@ func TestSecondReport(t *testing.T) {
 	}
 }
 
+// TestRejectedReportEndsNothing: an intent whose only report is rejected goes on, also
+// when nothing else is heard of it for long.
+func TestRejectedReportEndsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	i := claimed(h)
+	h.reject(i.report(schemas.Done), schemas.CodeInternal)
+	for range 3 {
+		h.wait(time.Hour)
+		h.refund(releases).refuse(schemas.CodePolicy)
+	}
+	if got := h.verify(); got.Open != 1 || got.Done != 0 {
+		t.Errorf("%d open and %d done, want 1 and none", got.Open, got.Done)
+	}
+}
+
 // TestRepetition: a report that says once more what the intent ended with needs no
 // answer, however late; one that says anything else does.
 func TestRepetition(t *testing.T) {
