@@ -163,7 +163,7 @@ func (v *Verifier) copies(at place) bool {
 // write headers in which the broker, when it starts again, does not find how far it
 // had copied the stream; then it copies the last records once more.
 func fromOutside(stream schemas.Stream) bool {
-	return stream == schemas.Intents || stream == schemas.Decisions || stream == schemas.Outcomes || stream == schemas.Control
+	return stream == schemas.Intents || stream == schemas.Decisions || stream == schemas.Standings || stream == schemas.Outcomes || stream == schemas.Control
 }
 
 // take takes in what a record says.

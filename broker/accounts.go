@@ -88,6 +88,8 @@ func doors() []door {
 	return []door{
 		{of: Gate, kind: "service", subject: "intents.*.*.*", to: []Account{Agents}, records: true},
 		{of: Gate, kind: "service", subject: "decisions.*.*.*.*", to: []Account{Review}, records: true},
+		{of: Gate, kind: "service", subject: "standing.*.*.*.*", to: []Account{Review}, records: true},
+		{of: Gate, kind: "service", subject: "revoked.*.*.*.*", to: []Account{Review}, records: true},
 		{of: Gate, kind: "service", subject: "outcomes.*.*.*", to: []Account{Exec}, records: true},
 		{of: Gate, kind: "service", subject: "control.*.*.*", to: []Account{Operate}, records: true},
 		{of: Gate, kind: "service", subject: "$O.bundles.>", to: []Account{Operate}},

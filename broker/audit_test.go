@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func oneOfEach(k schemas.Key) map[string]schemas.Subject {
 			if s.Kind == "control" {
 				s.Writer, s.About, s.Record = "poe", "thaw", "all"
 			}
-			if s.Kind == "decisions" || s.Kind == "rejected" {
+			if slices.Contains([]string{"decisions", "standing", "revoked", "rejected"}, s.Kind) {
 				s.Writer = "ann"
 			}
 			if s.Kind == "lapsed" {
@@ -258,7 +259,7 @@ func TestHealthKnowsWhatIsNotCopied(t *testing.T) {
 	fewer := w.configOf(schemas.Audit)
 	fewer.Sources = fewer.Sources[1:]
 	w.update(fewer)
-	unwell("a source was taken away", "AUDIT copies 11 of 12 streams")
+	unwell("a source was taken away", "AUDIT copies 12 of 13 streams")
 	full := w.configOf(schemas.Audit)
 	full.Sources, full.MaxBytes = whole.Sources, 1<<10
 	w.store(draft(schemas.Subject{Kind: "exposed", Agent: "bot"}, strings.Repeat("x", 1<<10)))

@@ -61,7 +61,7 @@ func copiedOtherwise(stream schemas.Stream, h schemas.Header) bool {
 // fromOutside reports whether people outside the gate write a stream, on whose
 // word more depends than whether it is refused.
 func fromOutside(stream schemas.Stream) bool {
-	return stream == schemas.Decisions || stream == schemas.Outcomes || stream == schemas.Control
+	return stream == schemas.Decisions || stream == schemas.Standings || stream == schemas.Outcomes || stream == schemas.Control
 }
 
 // asCopied returns a block of headers as AUDIT has it, without the line that says

@@ -28,8 +28,8 @@ func TestAuditIsWell(t *testing.T) {
 		{"silent", func(i *jetstream.StreamInfo) { i.Sources[3].Active = 20*time.Second + 1 }, "AUDIT has not heard from PARKED within 20s"},
 		{"never heard", func(i *jetstream.StreamInfo) { i.Sources[3].Active = -1 }, "AUDIT has not begun to copy PARKED"},
 		{"failing", func(i *jetstream.StreamInfo) { i.Sources[3].Error = &jetstream.APIError{Description: "no"} }, "copying PARKED: no"},
-		{"one missing", func(i *jetstream.StreamInfo) { i.Sources = i.Sources[1:] }, "AUDIT copies 11 of 12 streams"},
-		{"none there", func(i *jetstream.StreamInfo) { i.Sources = nil }, "AUDIT copies 0 of 12 streams"},
+		{"one missing", func(i *jetstream.StreamInfo) { i.Sources = i.Sources[1:] }, "AUDIT copies 12 of 13 streams"},
+		{"none there", func(i *jetstream.StreamInfo) { i.Sources = nil }, "AUDIT copies 0 of 13 streams"},
 		{"nearly full", func(i *jetstream.StreamInfo) { i.Config.MaxBytes, i.State.Bytes = 1000, 951 }, "AUDIT holds 951 of at most 1000 bytes"},
 	} {
 		info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{MaxBytes: -1}, State: jetstream.StreamState{Bytes: 1 << 40}}

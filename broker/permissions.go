@@ -76,7 +76,9 @@ func (u *User) agent(id schemas.Identity) {
 func (u *User) reviewer(id schemas.Identity) {
 	u.Account = Review
 	for _, q := range id.Queues {
-		u.Publish = append(u.Publish, schemas.Subject{Kind: "decisions", Writer: id.Name, Queue: q}.String())
+		for _, kind := range []string{"decisions", "standing", "revoked"} {
+			u.Publish = append(u.Publish, schemas.Subject{Kind: kind, Writer: id.Name, Queue: q}.String())
+		}
 		u.Subscribe = append(u.Subscribe, "holds."+string(q)+".*.*.*")
 	}
 	u.Publish = append(u.Publish, ask(id.Name))
@@ -133,7 +135,7 @@ func (u *User) gateway(role schemas.Role) {
 		u.works(schemas.Outcomes)
 		u.reads(schemas.Streams()...)
 		u.reads(bundleStore)
-		u.watches(schemas.Control)
+		u.watches(schemas.Control, schemas.Standings)
 		for _, stream := range []schemas.Stream{schemas.Intents, schemas.Observed} { // how the other stages keep up
 			u.Publish = append(u.Publish, "$JS.API.CONSUMER.INFO."+string(stream)+"."+stageConsumer(stream))
 		}

@@ -42,7 +42,7 @@ func places() []string {
 				s.Action = "bank.pay"
 				add(s)
 				s.Action = schemas.Withdraw
-			case "decisions":
+			case "decisions", "standing", "revoked":
 				add(s)
 				s.Queue = "vault"
 			case "control":
@@ -137,7 +137,7 @@ var sides = map[string][]string{
 	"proposes":   {"intents.>"},
 	"observes":   {"observed.>"},
 	"recommends": {"recommended.>"},
-	"decides":    {"decisions.>"},
+	"decides":    {"decisions.>", "standing.>", "revoked.>"},
 	"settles":    {"parked.>", "released.>", "refused.>", "granted.>", "lapsed.>", "rejected.>", "exposed.>"},
 	"performs":   {"outcomes.>", "claims.>"},
 	"governs":    {"control.*.bundle.>", "control.*.freeze.>", "control.*.thaw.>", "$O.bundles.>"},
@@ -191,7 +191,7 @@ func ownName(t *rapid.T, u broker.User) {
 	for _, p := range u.Publish {
 		tokens := strings.Split(p, ".")
 		switch tokens[0] {
-		case "intents", "decisions", "outcomes", "control", "ask", "claims":
+		case "intents", "decisions", "standing", "revoked", "outcomes", "control", "ask", "claims":
 			if tokens[1] != string(u.Name) {
 				t.Fatalf("%s may publish to %s", u.Name, p)
 			}

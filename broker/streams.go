@@ -43,7 +43,7 @@ type Layout struct {
 // not fit would stop the copying for good.
 func (l Layout) stream(name schemas.Stream) jetstream.StreamConfig {
 	size := int32(schemas.MaxRecordSize)
-	if name == schemas.Intents || name == schemas.Outcomes || name == schemas.Decisions {
+	if name == schemas.Intents || name == schemas.Outcomes || name == schemas.Decisions || name == schemas.Standings {
 		size = schemas.MaxIntentSize
 	}
 	return jetstream.StreamConfig{

@@ -45,7 +45,7 @@ type reference struct {
 // contents is one of every message that a stream keeps.
 func contents() []schemas.Content {
 	return []schemas.Content{
-		schemas.Observation{}, schemas.Recommendation{}, schemas.Hold{}, schemas.Decision{},
+		schemas.Observation{}, schemas.Recommendation{}, schemas.Hold{}, schemas.Decision{}, schemas.Standing{}, schemas.Revocation{},
 		schemas.Settlement{Outcome: schemas.Release}, schemas.Settlement{Outcome: schemas.Refuse},
 		schemas.Grant{}, schemas.Lapse{}, schemas.Report{}, schemas.Rejection{}, schemas.Exposure{}, schemas.Budget{},
 		schemas.Freeze{}, schemas.Thaw{}, schemas.Activation{}, schemas.Shadow{}, schemas.Identity{}, schemas.Removal{}, schemas.StreamMade{},

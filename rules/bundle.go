@@ -22,6 +22,8 @@ type Bundle struct {
 	data   *ordered
 	env    *environment
 	limits Limits
+
+	conditions *standingConditions
 }
 
 // Load reads, checks and compiles the bundle in a directory, with the default
@@ -102,6 +104,8 @@ func (d *draft) bundle() (*Bundle, error) {
 		data:    d.data.values,
 		env:     d.compiler.bases[conditions],
 		limits:  d.limits,
+
+		conditions: &standingConditions{limits: d.limits, data: d.data},
 	}, nil
 }
 

@@ -23,6 +23,7 @@ type plan struct {
 	thresholds []*threshold
 	approvals  []*approval
 	budgets    []*budget
+	standings  []*standing
 
 	// asksRisk says that a rule or an approval asks for the risk.
 	asksRisk bool
@@ -138,6 +139,9 @@ func (c *compiler) compile(p *policy) {
 	}
 	for _, t := range p.approvals {
 		c.approval(t)
+	}
+	for _, t := range p.standings { // after the approvals that they name
+		c.standing(t)
 	}
 }
 

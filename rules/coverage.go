@@ -95,9 +95,15 @@ func (n *counter) applied(id string) { n.said[id] = true }
 func (n *counter) coverage() Coverage {
 	c := Coverage{Gaps: []Gap{}}
 	for _, e := range n.draft.policy.entriesByID() {
+		if n.draft.policy.asideOfCases(e) {
+			continue
+		}
 		c.add(n.said[e.id], e, e.child("id").Line, e.child("id").Column, "no case in which it applies")
 	}
 	for i, s := range n.draft.compiler.sites {
+		if n.draft.policy.asideOfCases(s.entry) {
+			continue
+		}
 		c.addSite(s, n.seen[i])
 	}
 	slices.SortStableFunc(c.Gaps, func(a, b Gap) int { return a.Mistake.compare(b.Mistake) })

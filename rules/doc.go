@@ -97,6 +97,14 @@
 //	    limit: 100000
 //	    window: 24h              # or calendar: hour, day, week or month, of UTC
 //	    beyond: park             # or refuse
+//	standing:
+//	  - id: routine
+//	    actions: [shop.refund]
+//	    when: params.amount_cents <= 20000
+//	    approvals: [finance]     # those that it may give; default: every one
+//	    uses: 20                 # at most 1000
+//	    for: 8h                  # at most 168h
+//	    irreversible: true       # must be said unless the action is reversible
 //	waivers:
 //	  - check: untrusted-write   # a finding of Check that may stay
 //	    about: shop.refund       # the id or the action, or a pattern
@@ -108,7 +116,8 @@
 // recommend. Approvals do not park anything: they say who must agree when
 // something else does, at whatever checkpoint that happens. Budgets count at execute:
 // what was taken of them is one of the facts, and [Bundle.Charges] says what an intent
-// takes.
+// takes. What stands in standing is no part of an opinion: [Bundle.Standing] says what a
+// reviewer may have approved in advance.
 //
 // # Expressions
 //
@@ -124,11 +133,14 @@
 //	data      the documents of the bundle
 //	now       the time of the decision
 //
-// and, in when of rules and approvals, risk: the sum of what add gives, without
+// and, in when of rules, approvals and standing, risk: the sum of what add gives, without
 // what raise gives; in when of rules at execute, budget: of each budget of the action
 // taken, limit and left, by its id with _ in place of -; in raise, goal and reason: the agent's prose; and, in eligible
 // only, reviewer (name, person, groups, service), agent, and action (name, system,
 // operation).
+//
+// The condition that a reviewer gives a standing approval knows params, agent, action,
+// session, data and now.
 //
 // # Types
 //

@@ -90,6 +90,7 @@ var keyOrder = map[string][]string{
 	"rules":      {"id", "at", "actions", "when", "raise", "outcome", "reason", "tell"},
 	"approvals":  {"id", "actions", "when", "eligible", "quorum", "deadline", "remind"},
 	"budgets":    {"id", "actions", "when", "key", "amount", "limit", "window", "calendar", "beyond", "reason", "tell"},
+	"standing":   {"id", "actions", "when", "approvals", "uses", "for", "irreversible", "reason"},
 	"waivers":    {"check", "about", "reason"},
 }
 

@@ -61,6 +61,11 @@ func (l *linter) lint(ctx context.Context) {
 			return []*program{entryOf(p.budgets, t.id, func(b *budget) string { return b.id }).when}
 		})
 	}
+	for _, t := range l.policy.standings {
+		l.reachable(t.entry, func(p *plan) []*program {
+			return []*program{entryOf(p.standings, t.id, func(s *standing) string { return s.ID }).when}
+		})
+	}
 	for i, t := range l.policy.thresholds {
 		l.threshold(i, t)
 	}

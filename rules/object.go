@@ -20,7 +20,7 @@ type object struct {
 }
 
 // reserved are the keys that have no meaning yet and will have one.
-func reserved(key string) bool { return key == "triggers" || key == "standing" }
+func reserved(key string) bool { return key == "triggers" }
 
 // object returns n as an object that knows these keys, or false if it is none.
 // Its mistakes are about the given thing, and its id if it has one.

@@ -103,6 +103,7 @@ type policy struct {
 	thresholds []thresholdText
 	approvals  []approvalText
 	budgets    []budgetText
+	standings  []standingText
 	waivers    []waiver
 
 	// ids are the entries by id: each names one thing.
@@ -113,7 +114,7 @@ type policy struct {
 
 // read reads one file of a policy and returns the files that it includes.
 func (p *policy) read(d *document) []*yaml.Node {
-	known := []string{"version", "include", "risk", "thresholds", "rules", "approvals", "budgets", "waivers"}
+	known := []string{"version", "include", "risk", "thresholds", "rules", "approvals", "budgets", "standing", "waivers"}
 	if d.path != policyFile {
 		known = slices.DeleteFunc(known, func(key string) bool { return key == "include" })
 	}
@@ -127,6 +128,7 @@ func (p *policy) read(d *document) []*yaml.Node {
 	p.each(o, "rules", p.readRule)
 	p.each(o, "approvals", p.readApproval)
 	p.each(o, "budgets", p.readBudget)
+	p.each(o, "standing", p.readStanding)
 	p.each(o, "waivers", p.readWaiver)
 	if d.path != policyFile {
 		return nil

@@ -17,6 +17,7 @@ const (
 	AskDecision   = "decision"   // reviewers: what became of a decision; Question.Seq
 	AskWork       = "work"       // executors: released intents that wait for a claim
 	AskReport     = "report"     // executors: what became of a report; Question.Seq
+	AskStanding   = "standing"   // reviewers: the standing approvals of their queues, the latest first
 	AskHistory    = "history"    // reviewers: their own decisions, the latest first
 	AskList       = "list"       // everyone but auditors: a page of what waits
 	AskCatalog    = "catalog"    // everyone but auditors: the actions, or one with its schema
@@ -68,22 +69,23 @@ type Question struct {
 type Answer struct {
 	Problem *Problem `json:"problem,omitempty"`
 
-	Status     *Status     `json:"status,omitempty"`
-	Records    []Copy      `json:"records,omitempty"`
-	Holds      *HoldPage   `json:"holds,omitempty"`
-	Hold       *Copy       `json:"hold,omitempty"`
-	Looking    []Name      `json:"looking,omitempty"` // other reviewers who were shown the hold lately
-	Ruling     *Ruling     `json:"ruling,omitempty"`
-	Decided    []Decided   `json:"decided,omitempty"`
-	Catalog    *Catalog    `json:"catalog,omitempty"`
-	Check      *Check      `json:"check,omitzero"`
-	Work       []Key       `json:"work,omitempty"`
-	Claim      *Claim      `json:"claim,omitempty"`
-	Policies   *Policies   `json:"policies,omitempty"`
-	Bundle     *Piece      `json:"bundle,omitempty"`
-	Identities []Identity  `json:"identities,omitempty"`
-	Removed    []Name      `json:"removed,omitempty"`
-	Gate       *GateStatus `json:"gate,omitempty"`
+	Status     *Status        `json:"status,omitempty"`
+	Records    []Copy         `json:"records,omitempty"`
+	Holds      *HoldPage      `json:"holds,omitempty"`
+	Hold       *Copy          `json:"hold,omitempty"`
+	Looking    []Name         `json:"looking,omitempty"` // other reviewers who were shown the hold lately
+	Ruling     *Ruling        `json:"ruling,omitempty"`
+	Decided    []Decided      `json:"decided,omitempty"`
+	Standing   []StandingLine `json:"standing,omitempty"`
+	Catalog    *Catalog       `json:"catalog,omitempty"`
+	Check      *Check         `json:"check,omitzero"`
+	Work       []Key          `json:"work,omitempty"`
+	Claim      *Claim         `json:"claim,omitempty"`
+	Policies   *Policies      `json:"policies,omitempty"`
+	Bundle     *Piece         `json:"bundle,omitempty"`
+	Identities []Identity     `json:"identities,omitempty"`
+	Removed    []Name         `json:"removed,omitempty"`
+	Gate       *GateStatus    `json:"gate,omitempty"`
 }
 
 // Problem is an error as it travels: one of the six reasons, and text for a

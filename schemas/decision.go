@@ -61,36 +61,53 @@ func (d Decision) Key() Key { return Key{Agent: d.Agent, ID: d.Intent} }
 // decision without its signature.
 func (d Decision) signedBytes() []byte {
 	d.Signature = ""
-	canonical, err := Canonical(mustMarshal(d))
+	return signedBytes("holdpoint-decision-v1", d)
+}
+
+// signedBytes is a line that says what is signed, and the canonical JSON of v.
+func signedBytes(what string, v any) []byte {
+	canonical, err := Canonical(mustMarshal(v))
 	if err != nil {
 		panic(fmt.Sprintf("canonical form of what was just encoded: %v", err))
 	}
-	return append([]byte("holdpoint-decision-v1\n"), canonical...)
+	return append([]byte(what+"\n"), canonical...)
 }
 
 // Sign returns the decision signed with key.
 func (d Decision) Sign(key nkeys.KeyPair) (Decision, error) {
-	signature, err := key.Sign(d.signedBytes())
-	if err != nil {
-		return Decision{}, fmt.Errorf("signing the decision on %s: %w", d.Key(), err)
-	}
-	d.Signature = base64.RawURLEncoding.EncodeToString(signature)
-	return d, nil
+	var err error
+	d.Signature, err = sign(key, d.signedBytes(), "the decision on "+d.Key().String())
+	return d, err
 }
 
 // VerifySignature returns an [ErrDenied] unless the holder of the public nkey
 // signed d.
 func (d Decision) VerifySignature(publicKey string) error {
+	return verifySignature(d.Reviewer, publicKey, d.signedBytes(), d.Signature)
+}
+
+// sign returns the signature of text in unpadded base64url.
+func sign(key nkeys.KeyPair, text []byte, what string) (string, error) {
+	signature, err := key.Sign(text)
+	if err != nil {
+		return "", fmt.Errorf("signing %s: %w", what, err)
+	}
+	return base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+// verifySignature returns an [ErrDenied] unless the holder of the public nkey signed
+// text.
+func verifySignature(reviewer Name, publicKey string, text []byte, encoded string) error {
 	key, err := nkeys.FromPublicKey(publicKey)
 	if err != nil {
-		return fmt.Errorf("key of %s: %w: %w", d.Reviewer, ErrDenied, err)
+		return fmt.Errorf("key of %s: %w: %w", reviewer, ErrDenied, err)
 	}
-	signature, err := base64.RawURLEncoding.DecodeString(d.Signature)
+	signature, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
-		return fmt.Errorf("signature of %s: %w: %w", d.Reviewer, ErrDenied, err)
+		return fmt.Errorf("signature of %s: %w: %w", reviewer, ErrDenied, err)
 	}
-	if err := key.Verify(d.signedBytes(), signature); err != nil {
-		return fmt.Errorf("signature of %s: %w: %w", d.Reviewer, ErrDenied, err)
+	if err := key.Verify(text, signature); err != nil {
+		return fmt.Errorf("signature of %s: %w: %w", reviewer, ErrDenied, err)
 	}
 	return nil
 }

@@ -15,7 +15,8 @@
 // The gate answers with an [Observation] (what is known about the intent), a
 // [Recommendation] (what the rules say), perhaps a [Hold] (it waits for a
 // person), and one [Settlement]: released or refused, exactly once, ever. A
-// reviewer's signed [Decision] is a vote on a hold.
+// reviewer's signed [Decision] is a vote on a hold. With a [Standing] approval a
+// reviewer decides in advance on intents that are alike, until its [Revocation].
 //
 // An executor claims a released intent and receives a [Grant]: it alone may
 // perform it, until its lease ends. What it reports is a [Report]. Decisions and

@@ -78,6 +78,10 @@ func examples() map[string][]any {
 		By: "ida", Name: "worker", Role: schemas.RoleExecutor, Key: ann.Key, Owner: "ops@acme.example",
 		Systems: []string{"shop"}, Actions: []string{"shop.*"}, Sessions: schemas.SessionsDeclared, At: at,
 	}
+	standing := schemas.Standing{
+		ID: id, Reviewer: "ann", Queue: "money", Agent: bot, Action: refund, When: "params.amount < 100", Uses: 20, Until: at.Add(4 * time.Hour),
+		Reason: "the sale", Bundle: digest("bundle"), At: at, Signature: strings.Repeat("A", 86),
+	}
 	copied := schemas.CopyOf(record(schemas.Settled, 9, schemas.Settlement{Intent: in, Outcome: schemas.Release, At: at}))
 	return map[string][]any{
 		"proposal": {
@@ -108,6 +112,8 @@ func examples() map[string][]any {
 			Reviewer: "ann", Queue: "money", Agent: bot, Intent: id, Digest: in.Digest, Verdict: schemas.Approve,
 			Reason: "seen the tracking", Shown: digest("state"), Signature: strings.Repeat("A", 86),
 		}},
+		"standing":   {standing},
+		"revocation": {schemas.Revocation{ID: id, Reviewer: "ben", Queue: "money", Agent: bot, Reason: "enough", At: at, Signature: strings.Repeat("A", 86)}},
 		"settlement": {
 			schemas.Settlement{Intent: in, Outcome: schemas.Release, ExecuteBy: at, Bundle: digest("bundle"), At: at, Trail: trail},
 			schemas.Settlement{Intent: in, Outcome: schemas.Refuse, Code: schemas.CodePolicy, Detail: "no", Tell: "ask finance", At: at, Trail: trail},
@@ -159,6 +165,7 @@ func examples() map[string][]any {
 				Decided: []schemas.Decided{{
 					Seq: 3, At: at, Agent: bot, Intent: id, Queue: "money", Verdict: schemas.Deny, Reason: "no", Digest: in.Digest, Code: schemas.CodeVoted,
 				}},
+				Standing: []schemas.StandingLine{{Standing: standing, Used: 3, Revoked: true, By: "ben", Over: true}},
 				Catalog: &schemas.Catalog{Bundle: digest("bundle"), Actions: []schemas.CatalogEntry{{
 					Action: refund, Title: "refund an order", Effect: "write", Reversible: true, Idempotent: true, Params: jsontext.Value(`{}`),
 				}}},

@@ -198,7 +198,13 @@ func CheckHeaders(r Record) error {
 func fromOutside(subject string) bool {
 	kind, rest, _ := strings.Cut(subject, ".")
 	writer, _, _ := strings.Cut(rest, ".")
-	return kind == "intents" || kind == "decisions" || kind == "outcomes" || kind == "control" && writer != string(RoleProvision)
+	switch kind {
+	case "intents", "decisions", "standing", "revoked", "outcomes":
+		return true
+	case "control":
+		return writer != string(RoleProvision)
+	}
+	return false
 }
 
 // checkVersion refuses what a later holdpoint wrote, before its fields are read.

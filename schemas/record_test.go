@@ -54,6 +54,7 @@ func TestTypes(t *testing.T) {
 		"lapse": {"intent.lapsed.v1"}, "report": {"outcome.v1"}, "rejection": {"rejection.v1"}, "exposure": {"exposure.v1"},
 		"identity": {"control.identity.v1"}, "removal": {"control.removal.v1"}, "freeze": {"control.freeze.v1"},
 		"shadow": {"control.shadow.v1"}, "budget": {"budget.v1"},
+		"standing": {"standing.v1"}, "revocation": {"standing.revoked.v1"},
 		"thaw": {"control.thaw.v1"}, "activation": {"control.bundle.v1"}, "stream": {"control.stream.v1"},
 	}
 	got := make(map[string][]string)
@@ -146,6 +147,8 @@ func TestReadRefusesTheBrokersHeaders(t *testing.T) {
 		{record(schemas.Control, 4, identity), &schemas.Identity{}, false},
 		{record(schemas.Control, 4, freeze), &schemas.Freeze{}, false},
 		{record(schemas.Decisions, 4, examples()["decision"][0].(schemas.Decision)), &schemas.Decision{}, false},
+		{record(schemas.Standings, 4, examples()["standing"][0].(schemas.Standing)), &schemas.Standing{}, false},
+		{record(schemas.Standings, 4, examples()["revocation"][0].(schemas.Revocation)), &schemas.Revocation{}, false},
 		{record(schemas.Outcomes, 4, examples()["report"][0].(schemas.Report)), &schemas.Report{}, false},
 	} {
 		for name, allowed := range map[string]bool{

@@ -26,6 +26,8 @@ var messages = map[string]any{
 	"recommendation": schemas.Recommendation{},
 	"hold":           schemas.Hold{},
 	"decision":       schemas.Decision{},
+	"standing":       schemas.Standing{},
+	"revocation":     schemas.Revocation{},
 	"settlement":     schemas.Settlement{},
 	"grant":          schemas.Grant{},
 	"lapse":          schemas.Lapse{},

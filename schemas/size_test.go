@@ -191,6 +191,22 @@ func TestLargestReportFits(t *testing.T) {
 	checkSize(t, "report", "the largest result", schemas.Write(report, "/executors/"+fill(32), noon, traceParent), schemas.MaxReportSize)
 }
 
+// TestLargestStandingFits: a condition and a reason as long as they may be fit, and
+// so does each character that takes six bytes of JSON.
+func TestLargestStandingFits(t *testing.T) {
+	t.Parallel()
+	name := schemas.Name(fill(32))
+	s := schemas.Standing{
+		ID: id, Reviewer: name, Queue: name, Agent: name, Action: schemas.Action(fill(64) + "." + fill(64)),
+		When: strings.Repeat("\x01", schemas.MaxStandingWhen), Uses: schemas.MaxStandingUses, Until: noon, At: noon,
+		Reason: strings.Repeat("\x01", schemas.MaxReason), Bundle: digest("bundle"), Signature: fill(86),
+	}
+	r := schemas.Revocation{ID: id, Reviewer: name, Queue: name, Agent: name, Reason: s.Reason, At: noon, Signature: s.Signature}
+	for what, c := range map[string]schemas.Content{"standing": s, "revocation": r} {
+		checkSize(t, what, "the longest texts", schemas.Write(c, "/reviewers/"+fill(32), noon, traceParent), schemas.MaxIntentSize)
+	}
+}
+
 // TestLargestExposureFits: MaxSeen is there to bound an exposure. The sessions are
 // the longest that an agent can declare.
 func TestLargestExposureFits(t *testing.T) {

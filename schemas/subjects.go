@@ -12,6 +12,7 @@ const (
 	Recommended Stream = "RECOMMENDED"
 	ParkedHolds Stream = "PARKED"
 	Decisions   Stream = "DECISIONS"
+	Standings   Stream = "STANDING"
 	Settled     Stream = "SETTLED"
 	Grants      Stream = "GRANTED"
 	Outcomes    Stream = "OUTCOMES"
@@ -25,7 +26,7 @@ const (
 // Streams lists the streams that AUDIT is copied from, in the order in which an
 // intent passes them.
 func Streams() []Stream {
-	return []Stream{Intents, Observed, Recommended, ParkedHolds, Decisions, Settled, Grants, Outcomes, Rejected, Exposed, Budgets, Control}
+	return []Stream{Intents, Observed, Recommended, ParkedHolds, Decisions, Standings, Settled, Grants, Outcomes, Rejected, Exposed, Budgets, Control}
 }
 
 // A token is one part of a subject after the first.
@@ -63,6 +64,8 @@ var forms = []form{
 	{"recommended", Recommended, []token{tokenOutcome, tokenAgent, tokenSystem, tokenOperation}},
 	{"parked", ParkedHolds, []token{tokenIntent, tokenAgent, tokenQueue}},
 	{"decisions", Decisions, []token{tokenWriter, tokenQueue, tokenAgent, tokenIntent}},
+	{"standing", Standings, []token{tokenWriter, tokenQueue, tokenAgent, tokenIntent}},
+	{"revoked", Standings, []token{tokenWriter, tokenQueue, tokenAgent, tokenIntent}},
 	{"released", Settled, []token{tokenIntent, tokenAgent, tokenSystem, tokenOperation}},
 	{"refused", Settled, []token{tokenIntent, tokenAgent, tokenSystem, tokenOperation}},
 	{"granted", Grants, []token{tokenIntent, tokenAgent, tokenWriter}},
@@ -80,7 +83,7 @@ type Subject struct {
 	Kind    string // the first token
 	Stream  Stream
 	Agent   Name
-	Intent  IntentID
+	Intent  IntentID // or the id of a standing approval
 	Action  Action
 	Queue   Name
 	Outcome string

@@ -19,6 +19,8 @@ func subjects() map[string]schemas.Subject {
 		"recommended.park.bot.shop.refund":                       {Kind: "recommended", Stream: schemas.Recommended, Outcome: "park", Agent: bot, Action: refund},
 		"parked." + string(id) + ".bot.money":                    {Kind: "parked", Stream: schemas.ParkedHolds, Intent: id, Agent: bot, Queue: "money"},
 		"decisions.ann.money.bot." + string(id):                  {Kind: "decisions", Stream: schemas.Decisions, Writer: "ann", Queue: "money", Agent: bot, Intent: id},
+		"standing.ann.money.bot." + string(id):                   {Kind: "standing", Stream: schemas.Standings, Writer: "ann", Queue: "money", Agent: bot, Intent: id},
+		"revoked.ben.money.bot." + string(id):                    {Kind: "revoked", Stream: schemas.Standings, Writer: "ben", Queue: "money", Agent: bot, Intent: id},
 		"released." + string(id) + ".bot.shop.refund":            {Kind: "released", Stream: schemas.Settled, Intent: id, Agent: bot, Action: refund},
 		"refused." + string(id) + ".bot.shop.refund":             {Kind: "refused", Stream: schemas.Settled, Intent: id, Agent: bot, Action: refund},
 		"granted." + string(id) + ".bot.worker":                  {Kind: "granted", Stream: schemas.Grants, Intent: id, Agent: bot, Writer: "worker"},
@@ -58,6 +60,7 @@ func TestStreamSubjects(t *testing.T) {
 		"RECOMMENDED": {"recommended.*.*.*.*"},
 		"PARKED":      {"parked.*.*.*"},
 		"DECISIONS":   {"decisions.*.*.*.*"},
+		"STANDING":    {"standing.*.*.*.*", "revoked.*.*.*.*"},
 		"SETTLED":     {"released.*.*.*.*", "refused.*.*.*.*"},
 		"GRANTED":     {"granted.*.*.*", "lapsed.*.*.*"},
 		"OUTCOMES":    {"outcomes.*.*.*"},
@@ -103,6 +106,10 @@ func TestFilters(t *testing.T) {
 		{
 			"hold", schemas.HoldFilter(k), "parked.01M86PTPG0D1QPRS3GDXMPWX11.bot.*",
 			[]string{"parked.01M86PTPG0D1QPRS3GDXMPWX11.bot.money"},
+		},
+		{
+			"revocation", schemas.RevocationFilter("money", bot, id), "revoked.*.money.bot.01M86PTPG0D1QPRS3GDXMPWX11",
+			[]string{schemas.Revocation{ID: id, Reviewer: "ben", Queue: "money", Agent: bot}.Subject()},
 		},
 	} {
 		if f.got != f.want {
@@ -160,6 +167,9 @@ func TestParseSubjectRefuses(t *testing.T) {
 		{"parked.*.bot.money", `"*"`, bot},
 		{"decisions.ann.*.bot." + i, `"*"`, bot},
 		{"decisions.ann.money.bot.*", `"*"`, bot},
+		{"standing.ann.money.bot.*", `"*"`, bot},
+		{"standing.ann.money.bot." + strings.ToLower(i), strings.ToLower(i), bot},
+		{"revoked.*.money.bot." + i, `"*"`, bot},
 		{"decisions.A.money.bot." + i, `"A"`, bot},
 		{"control.ida.*.ann", `"*"`, ""},
 		{"control.ida.identity.", `""`, ""},

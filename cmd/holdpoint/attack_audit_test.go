@@ -80,6 +80,6 @@ func stripped(header []byte) []byte {
 // collapsed is the subject in AUDIT of what stood on subject.
 func collapsed(subject string) string {
 	tokens := strings.Split(subject, ".")
-	who := map[string]int{"recommended": 2, "parked": 2, "decisions": 3, "released": 2, "refused": 2, "granted": 2, "lapsed": 2, "outcomes": 2, "rejected": 2}[tokens[0]]
+	who := map[string]int{"recommended": 2, "parked": 2, "decisions": 3, "standing": 3, "revoked": 3, "released": 2, "refused": 2, "granted": 2, "lapsed": 2, "outcomes": 2, "rejected": 2}[tokens[0]]
 	return "audit." + tokens[0] + "." + tokens[max(1, who)]
 }

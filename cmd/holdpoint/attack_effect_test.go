@@ -39,7 +39,7 @@ func (s *siege) owns(id schemas.Identity, k kept) bool {
 	parts := strings.Split(k.subject, ".")
 	subject, _ := schemas.ParseSubject(k.subject)
 	switch {
-	case parts[0] == "intents" || parts[0] == "decisions" || parts[0] == "outcomes" || parts[0] == "control":
+	case parts[0] == "intents" || parts[0] == "decisions" || parts[0] == "standing" || parts[0] == "revoked" || parts[0] == "outcomes" || parts[0] == "control":
 		if parts[1] == string(id.Name) {
 			return true
 		}

@@ -132,10 +132,18 @@ func (g *gate) rouse(ctx context.Context) error {
 }
 
 // neededFrom returns from when on a stream is needed, where the others are needed
-// from before on: what was taken of a budget counts for as long as its window.
+// from before on: what was taken of a budget counts for as long as its window, and a
+// standing approval for as long as it may be given.
 func neededFrom(stream schemas.Stream, before, now time.Time) time.Time {
-	if window := now.Add(-schemas.MaxWindow - trimSlack); stream == schemas.Budgets && window.Before(before) {
-		return window
+	needed := before
+	switch stream {
+	case schemas.Budgets:
+		needed = now.Add(-schemas.MaxWindow - trimSlack)
+	case schemas.Standings:
+		needed = now.Add(-schemas.MaxStandingFor - trimSlack)
+	}
+	if needed.Before(before) {
+		return needed
 	}
 	return before
 }

@@ -75,6 +75,9 @@ func TestBudgetsAreKept(t *testing.T) {
 	if got := neededFrom(schemas.Budgets, before, now); !got.Before(now.Add(-schemas.MaxWindow)) {
 		t.Errorf("BUDGETS is needed from %s, want all of the longest window", got)
 	}
+	if got := neededFrom(schemas.Standings, before, now); !got.Before(now.Add(-schemas.MaxStandingFor)) {
+		t.Errorf("STANDING is needed from %s, want all of the longest approval", got)
+	}
 	long := now.Add(-2 * schemas.MaxWindow)
 	if got := neededFrom(schemas.Budgets, long, now); got != long {
 		t.Errorf("BUDGETS is needed from %s, want %s", got, long)
