@@ -115,7 +115,7 @@ func (v *Verifier) electorate(h *hold, voters []*member) (*election, error) {
 }
 
 // voters returns the persons, each once, whose decisions on h say that and count,
-// except those who were removed before a moment.
+// except those who were removed before a moment, or whose approval in advance was revoked.
 func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at moment) ([]*member, error) {
 	var voters []*member
 	for _, vote := range h.votes {
@@ -127,7 +127,7 @@ func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at moment) ([
 			return nil, err
 		}
 		same := func(other *member) bool { return other.Principal() == who.Principal() }
-		if err == nil && !v.gone(who, at) && !slices.ContainsFunc(voters, same) {
+		if err == nil && !v.gone(who, at) && !v.revokedVote(vote, at) && !slices.ContainsFunc(voters, same) {
 			voters = append(voters, who)
 		}
 	}

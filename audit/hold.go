@@ -79,7 +79,10 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 			continue
 		}
 		_, err := v.cast(t, h, vote)
-		all = append(all, v.count(t, h, vote.Decision), err, h.once(i))
+		all = append(all, err, h.once(i))
+		if vote.Decision.Stream != schemas.Standings {
+			all = append(all, v.count(t, h, vote.Decision))
+		}
 	}
 	if d, was := h.doubt, before.doubt; d != nil && d.Verdict != "" && (was == nil || was.Decision != d.Decision || was.Grant != d.Grant) {
 		all = append(all, v.decided(t, h))
@@ -204,7 +207,9 @@ func (v *Verifier) closed(t *trail, h *hold) error {
 func (v *Verifier) countLate(h *hold) error {
 	named := make([]schemas.Pointer, 0, len(h.votes)+1)
 	for _, vote := range h.votes {
-		named = append(named, vote.Decision)
+		if vote.Decision.Stream == schemas.Decisions {
+			named = append(named, vote.Decision)
+		}
 	}
 	if h.doubt != nil && h.doubt.Verdict != "" {
 		named = append(named, h.doubt.Decision)
@@ -256,6 +261,9 @@ func (v *Verifier) decision(h *hold, p schemas.Pointer) (*sent, error) {
 
 // cast returns who cast a vote of h, or why it does not count.
 func (v *Verifier) cast(t *trail, h *hold, vote schemas.Vote) (*member, error) {
+	if vote.Decision.Stream == schemas.Standings {
+		return v.inAdvance(h, vote)
+	}
 	s, err := v.decision(h, vote.Decision)
 	if err != nil {
 		return nil, err

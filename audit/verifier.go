@@ -56,6 +56,7 @@ type Verifier struct {
 	withdrawals map[mark][]withdrawal // by the intent that is taken back, until it is over
 	exposures   exposures
 	budgets     budgets
+	standings   standings
 	decisions   inbox
 	outcomes    inbox
 	trails      map[schemas.Key]*trail // every intent that is not over
@@ -87,6 +88,7 @@ func New(cfg Config) *Verifier {
 		withdrawals: map[mark][]withdrawal{},
 		exposures:   newExposures(),
 		budgets:     newBudgets(),
+		standings:   newStandings(),
 		idempotent:  map[mark]idempotence{},
 		decisions:   newInbox(schemas.Decisions),
 		outcomes:    newInbox(schemas.Outcomes),
@@ -179,6 +181,8 @@ func (v *Verifier) take(at place, s schemas.Subject, r schemas.Record) {
 		v.takeHold(at, r)
 	case schemas.Decisions:
 		v.takeDecision(at, s, r)
+	case schemas.Standings:
+		v.takeStanding(at, s, r)
 	case schemas.Settled:
 		v.takeSettlement(at, r)
 	case schemas.Grants:

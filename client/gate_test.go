@@ -174,7 +174,8 @@ func (g *gate) work(ctx context.Context, running *sync.WaitGroup) {
 	}
 	index := stages.NewIndex(nil)
 	g.execute = &stages.Execute{
-		Common: common(schemas.RoleExecute), Bell: broker.Bell{Conn: g.conn(schemas.RoleExecute)}, Eligibility: &rules.Eligibility{},
+		Standings: stages.NewStandings(time.Now),
+		Common:    common(schemas.RoleExecute), Bell: broker.Bell{Conn: g.conn(schemas.RoleExecute)}, Eligibility: &rules.Eligibility{},
 		Health: well{}, Index: index, Limits: stages.DefaultLimits(),
 	}
 	var tails []*broker.Tail

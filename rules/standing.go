@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"github.com/holdpoint/holdpoint/schemas"
 	"go.yaml.in/yaml/v3"
 )
@@ -50,9 +51,6 @@ func (b *Bundle) Standing(ctx context.Context, f Facts, when string) (Allowance,
 	ctx, cancel := context.WithTimeout(ctx, b.limits.time())
 	defer cancel()
 	e := evaluation{vars: b.activation(p, f)}
-	if p.asksRisk {
-		e.weigh(ctx, p.risks)
-	}
 	for _, s := range p.standings {
 		holds, err := e.truth(ctx, s.when)
 		if err != nil {
@@ -154,11 +152,31 @@ func (p *policy) asideOfCases(e entry) bool {
 func (c *compiler) standing(t standingText) {
 	plans := c.match(t.entry)
 	when := c.program(t.entry, t.when, use{conditions, truth, nil}, plans)
+	t.checkKnown(when)
 	t.checkApprovals(plans)
 	t.checkReversible(plans)
 	for _, p := range plans {
 		p.standings = append(p.standings, &standing{Allowance: t.allowance, when: when.of(p)})
 		t.crowded(p, len(p.standings))
+	}
+}
+
+// checkKnown notes a condition on what nobody knows when a standing approval is
+// used, which is at execute: there it would be zero, and allow too much.
+func (t standingText) checkKnown(when programs) {
+	for _, p := range when {
+		if p == nil {
+			continue
+		}
+		a := p.checked.NativeRep()
+		ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+			if x.Kind() != ast.IdentKind || x.AsIdent() != "rate" && x.AsIdent() != "risk" {
+				return
+			}
+			line, column := t.locate(t.when, offsetOf(a, x))
+			t.mistakeAt(line, column, fmt.Sprintf("%s: the %s is not known when a standing approval is used", t.about, x.AsIdent()))
+		}))
+		return // the programs of one expression say the same
 	}
 }
 

@@ -118,38 +118,6 @@ func TestStandingKnowsLess(t *testing.T) {
 	}
 }
 
-// TestStandingAsksRisk: an entry may ask for the risk, and does not hold where it is
-// not known.
-func TestStandingAsksRisk(t *testing.T) {
-	t.Parallel()
-	b := load(t, `
-risk:
-  - {id: amount, actions: [shop.refund], add: params.amount}
-standing:
-  - {id: calm, actions: [shop.refund], when: risk < 10, uses: 1, for: 1h, irreversible: true}
-`)
-	for params, want := range map[string]bool{`{"amount":9}`: true, `{"amount":10}`: false} {
-		if _, yes, err := b.Standing(t.Context(), refund(params), ""); yes != want || err != nil {
-			t.Errorf("%s: got %v, %v, want %v", params, yes, err, want)
-		}
-	}
-	if _, yes, err := b.Standing(t.Context(), refund(`{}`), ""); yes || err == nil {
-		t.Errorf("a risk that fails: got %v, %v, want an error", yes, err)
-	}
-}
-
-func TestAllowanceCovers(t *testing.T) {
-	t.Parallel()
-	for id, want := range map[string]bool{"desk": true, "finance": false, schemas.AnyReviewer().ID: false} {
-		if got := smallOnes.Covers(id); got != want {
-			t.Errorf("named: %s: got %v, want %v", id, got, want)
-		}
-		if !anyOnes.Covers(id) {
-			t.Errorf("all: %s is not covered", id)
-		}
-	}
-}
-
 // TestCheckStanding: who gives a standing approval is told what the policy allows.
 func TestCheckStanding(t *testing.T) {
 	t.Parallel()

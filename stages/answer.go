@@ -81,6 +81,8 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 		return a.ruling(ctx, asker, schemas.Outcomes, q)
 	case what == schemas.AskWork && asker.Role == schemas.RoleExecutor:
 		return schemas.Answer{Work: a.Execute.Index.Work(asker.Systems, largestWork)}, nil
+	case what == schemas.AskStanding && asker.Role == schemas.RoleReviewer:
+		return a.standings(ctx, asker)
 	case what == schemas.AskHistory && asker.Role == schemas.RoleReviewer:
 		return a.history(ctx, asker, q)
 	case what == schemas.AskList:

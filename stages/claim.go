@@ -277,7 +277,11 @@ func (e *Execute) stillApproved(ctx context.Context, c claim, v verdict) error {
 		hold = *c.hold
 		hold.Opinion = v.opinion
 	}
-	if !e.satisfied(ctx, hold, hold.Requirements()) {
+	enough, err := e.satisfied(ctx, hold, hold.Requirements())
+	if err != nil {
+		return err
+	}
+	if !enough {
 		return fmt.Errorf("%w: it does not have the approvals that are needed now", schemas.ErrDenied)
 	}
 	for _, vote := range hold.Votes {

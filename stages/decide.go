@@ -69,8 +69,8 @@ func (e *Execute) decide(ctx context.Context, r schemas.Record) (*schemas.Fault,
 	if !e.registered(h.Intent.Agent) && !d.Verdict.OnDoubt() {
 		return &schemas.Fault{Code: schemas.CodeSettled, Detail: "its agent is not registered any more"}, e.carryOn(ctx, h, at)
 	}
-	if fault := e.checkDecision(ctx, d, reviewer, h, at); fault != nil {
-		return fault, nil
+	if fault, err := e.checkDecision(ctx, d, reviewer, h, at); fault != nil || err != nil {
+		return fault, err
 	}
 	if d.Verdict.OnDoubt() {
 		return nil, e.resolve(ctx, h, at, d, r)
@@ -123,7 +123,19 @@ func (e *Execute) reviewer(d schemas.Decision) (schemas.Identity, *schemas.Fault
 }
 
 // checkDecision returns why d does not count on the hold h, whose record is at.
-func (e *Execute) checkDecision(ctx context.Context, d schemas.Decision, reviewer schemas.Identity, h schemas.Hold, at schemas.Record) *schemas.Fault {
+func (e *Execute) checkDecision(ctx context.Context, d schemas.Decision, reviewer schemas.Identity, h schemas.Hold, at schemas.Record) (*schemas.Fault, error) {
+	if fault := e.misplaced(ctx, d, reviewer, h, at); fault != nil || d.Verdict != schemas.Approve {
+		return fault, nil
+	}
+	helps, err := e.helps(ctx, h, reviewer)
+	if err != nil || helps && len(h.Votes) < schemas.MaxVotes {
+		return nil, err
+	}
+	return &schemas.Fault{Code: schemas.CodeNotNeeded}, nil
+}
+
+// misplaced returns why d does not count on h, whether or not it helps.
+func (e *Execute) misplaced(ctx context.Context, d schemas.Decision, reviewer schemas.Identity, h schemas.Hold, at schemas.Record) *schemas.Fault {
 	voted, has := h.Voted(d.Reviewer, reviewer.Principal())
 	turns := has && voted.Reviewer == d.Reviewer && voted.Verdict == schemas.Approve && d.Verdict == schemas.Deny
 	switch {
@@ -141,18 +153,20 @@ func (e *Execute) checkDecision(ctx context.Context, d schemas.Decision, reviewe
 		return &schemas.Fault{Code: schemas.CodeVoted}
 	case !e.mayDecide(ctx, d, reviewer, h):
 		return &schemas.Fault{Code: schemas.CodeNotEligible}
-	case d.Verdict == schemas.Approve && (len(h.Votes) >= schemas.MaxVotes || !e.helps(ctx, h, reviewer)):
-		return &schemas.Fault{Code: schemas.CodeNotNeeded}
 	}
 	return nil
 }
 
 // helps reports whether one more approval, by reviewer, fills a place that is
 // still empty.
-func (e *Execute) helps(ctx context.Context, h schemas.Hold, reviewer schemas.Identity) bool {
-	without := e.filled(ctx, h, h.Requirements())
+func (e *Execute) helps(ctx context.Context, h schemas.Hold, reviewer schemas.Identity) (bool, error) {
+	without, err := e.filled(ctx, h, h.Requirements())
+	if err != nil {
+		return false, err
+	}
 	h.Votes = append(slices.Clone(h.Votes), schemas.Vote{Reviewer: reviewer.Name, Verdict: schemas.Approve})
-	return e.filled(ctx, h, h.Requirements()) > without
+	with, err := e.filled(ctx, h, h.Requirements())
+	return with > without, err
 }
 
 // mayDecide reports whether the reviewer is eligible for any of the approvals
@@ -236,8 +250,8 @@ func (e *Execute) carryOn(ctx context.Context, h schemas.Hold, at schemas.Record
 	if !e.now().Before(h.Deadline) {
 		return e.expireHold(ctx, h, at)
 	}
-	if !e.satisfied(ctx, h, h.Requirements()) {
-		return nil
+	if enough, err := e.satisfied(ctx, h, h.Requirements()); err != nil || !enough {
+		return err
 	}
 	return e.releaseHold(ctx, h, at)
 }
@@ -251,18 +265,26 @@ func (e *Execute) expireHold(ctx context.Context, h schemas.Hold, at schemas.Rec
 
 // satisfied reports whether the votes that count now meet the requirements: those
 // of reviewers who are still registered, in the queue, and eligible.
-func (e *Execute) satisfied(ctx context.Context, h schemas.Hold, needs []schemas.Approval) bool {
-	return e.filled(ctx, h, needs) == schemas.Places(needs)
+func (e *Execute) satisfied(ctx context.Context, h schemas.Hold, needs []schemas.Approval) (bool, error) {
+	n, err := e.filled(ctx, h, needs)
+	return n == schemas.Places(needs) && err == nil, err
 }
 
 // filled returns how many places of the requirements those votes fill.
-func (e *Execute) filled(ctx context.Context, h schemas.Hold, needs []schemas.Approval) int {
+func (e *Execute) filled(ctx context.Context, h schemas.Hold, needs []schemas.Approval) (int, error) {
+	covers, err := e.standingVotes(ctx, h)
+	if err != nil {
+		return 0, err
+	}
 	return schemas.Filled(needs, len(h.Votes), func(a schemas.Approval, vote int) bool {
 		v := h.Votes[vote]
 		reviewer, known := e.Names.ByName(v.Reviewer)
+		if v.Decision.Stream == schemas.Standings && (covers[v.Decision] == nil || !covers[v.Decision].Covers(a.ID)) {
+			return false
+		}
 		return known && v.Verdict == schemas.Approve && reviewer.Role == schemas.RoleReviewer &&
 			slices.Contains(reviewer.Queues, h.Queue) && e.eligible(ctx, a, reviewer, h.Intent)
-	})
+	}), nil
 }
 
 // releaseHold releases an intent that has the approvals it was known to need, if
@@ -284,12 +306,16 @@ func (e *Execute) releaseAsThingsAre(ctx context.Context, h schemas.Hold, at sch
 	}
 	next := h.Next(at.Hash(), v.at)
 	next.Opinion, next.Taken, next.Bundle, next.Waiting = v.opinion, v.taken, v.bundle, v.waiting
+	enough, err := e.satisfied(ctx, next, next.Requirements())
+	if err != nil {
+		return err
+	}
 	switch {
 	case v.fault != nil:
 		return e.settleHold(ctx, h, at, refusal(h.Intent, v, *v.fault))
 	case v.opinion.Outcome == schemas.Refuse:
 		return e.settleHold(ctx, h, at, refusal(h.Intent, v, schemas.Fault{Code: schemas.CodePolicy}))
-	case !e.satisfied(ctx, next, next.Requirements()):
+	case !enough:
 		next.Waiting = ""
 		return e.holdOn(ctx, h, at, next)
 	case v.waiting != "":

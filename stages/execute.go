@@ -33,6 +33,7 @@ type Execute struct {
 	Eligibility Eligibility
 	Health      Health
 	Index       *Index
+	Standings   *Standings
 	Limits      Limits
 }
 
@@ -216,11 +217,16 @@ func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Rec
 		}
 		defer e.Index.Admitted(m.intent.Key())
 	}
-	_, err = e.writeHold(ctx, parked(m, v, rec), 0, m.trace)
-	if !errors.Is(err, schemas.ErrStale) {
+	h := parked(m, v, rec)
+	at, err := e.writeHold(ctx, h, 0, m.trace)
+	switch {
+	case errors.Is(err, schemas.ErrStale):
+		return e.parkedBefore(ctx, m)
+	case err != nil:
 		return err
+	default:
+		return e.standIn(ctx, h, at)
 	}
-	return e.parkedBefore(ctx, m)
 }
 
 // parked returns the first state of a hold.
@@ -245,14 +251,14 @@ func parked(m matter, v verdict, rec schemas.Recommendation) schemas.Hold {
 
 // parkedBefore looks at what stands where park wanted to write.
 func (e *Execute) parkedBefore(ctx context.Context, m matter) error {
-	hold, _, err := e.hold(ctx, m.intent.Key())
+	hold, at, err := e.hold(ctx, m.intent.Key())
 	switch {
 	case errors.Is(err, schemas.ErrNotFound):
 		return schemas.ErrStale // a write was under way and came to nothing
 	case err != nil:
 		return err
 	case hold.Intent.Digest == m.intent.Digest:
-		return nil
+		return e.standIn(ctx, hold, at)
 	default:
 		return e.refuseDuplicate(ctx, m)
 	}

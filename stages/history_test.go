@@ -83,6 +83,8 @@ func (s *sim) step() {
 		s.claimSome()
 	case n < 86:
 		s.report()
+	case n < 88:
+		s.approveSomeAhead()
 	case n < 92:
 		s.pass(time.Duration(s.random.IntN(3000)) * time.Second)
 		s.race()

@@ -61,6 +61,7 @@ type Policy interface {
 	CheckParams(a schemas.Action, params []byte) error
 	Evaluate(ctx context.Context, at rules.Checkpoint, f rules.Facts) schemas.Opinion
 	Charges(ctx context.Context, f rules.Facts) []rules.Charge
+	Standing(ctx context.Context, f rules.Facts, when string) (rules.Allowance, bool, error)
 }
 
 // Eligibility evaluates the expressions that say who may approve.

@@ -67,6 +67,16 @@ func paths() []scenario {
 			writes: streams{observed, recommended, schemas.Budgets, settled}, want: schemas.Released, check: reservedOnce("purse", "")},
 		{name: "release of what goes beyond a budget", action: "sys.over", before: says("ann", schemas.Approve), act: arrive,
 			writes: streams{parked, schemas.Budgets, settled, parked}, want: schemas.Released, check: reservedOnce("nothing", "bot")},
+		{name: "release by a standing approval", action: "sys.big", before: ahead("ann"), act: arrive,
+			writes: streams{observed, recommended, parked, schemas.Budgets, parked, settled, parked}, want: schemas.Released, check: usedOnce},
+		{name: "release by a standing approval, begun by a process that ended", action: "sys.big", before: func(s *sim, k schemas.Key) {
+			ahead("ann")(s, k)
+			s.replicas[0].faults.set(3, crashed)
+			s.drainOnce()
+			s.revive()
+		}, act: arrive, writes: streams{schemas.Budgets, parked, settled, parked}, want: schemas.Released, check: usedOnce},
+		{name: "half of what is needed by a standing approval", action: "sys.two", before: ahead("ben"), act: arrive,
+			writes: streams{observed, recommended, parked, schemas.Budgets, parked}, want: schemas.Parked},
 		{name: "grant under a budget that is new", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.drain(); s.activate("budgeted") },
 			act: func(s *sim, k schemas.Key) { s.claimOnce(k) }, writes: streams{schemas.Budgets, schemas.Grants}, want: schemas.Granted, check: reservedOnce("small", "")},
 		{name: "refusal by the rules", action: "sys.never", act: arrive, writes: streams{observed, recommended, settled}, want: schemas.Refused},
@@ -269,6 +279,33 @@ func duplicateOnce(t *testing.T, _ *sim, _ schemas.Key, l ledger) {
 	}
 	if n != 1 {
 		t.Errorf("%d refusals as a duplicate, want 1", n)
+	}
+}
+
+// ahead lets a reviewer approve in advance what bot asks for.
+func ahead(reviewer schemas.Name) func(*sim, schemas.Key) {
+	return func(s *sim, k schemas.Key) {
+		in, _ := schemas.ReadIntent(schemas.Name(simTenant), s.last(schemas.Intents))
+		s.approveAhead(s.ahead(reviewer, k.Agent, in.Action))
+	}
+}
+
+// usedOnce makes sure that the release names the standing approval that the hold
+// counts, and that it took one of its uses.
+func usedOnce(t *testing.T, s *sim, k schemas.Key, l ledger) {
+	t.Helper()
+	h, _ := s.held(k)
+	trail := l.settled[k][0].Trail
+	if len(h.Votes) != 1 || h.Votes[0].Decision.Stream != schemas.Standings || !slices.Contains(trail, h.Votes[0].Decision) {
+		t.Errorf("votes %v, and the release names %v", h.Votes, trail)
+		return
+	}
+	g, err := s.look.granted(t.Context(), h.Votes[0].Decision)
+	must(t, err)
+	b, _, err := s.look.Budget(t.Context(), schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID)}.Subject())
+	must(t, err)
+	if len(b.Reserved) != 1 || b.Reserved[0].Key() != k {
+		t.Errorf("uses: got %+v, want one of %s", b.Reserved, k)
 	}
 }
 

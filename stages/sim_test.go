@@ -208,7 +208,7 @@ func (s *sim) boot() *replica {
 	r.recommend = &Recommend{Common: common(schemas.RoleRecommend)}
 	r.execute = &Execute{
 		Common: common(schemas.RoleExecute), Bell: s, Eligibility: &rules.Eligibility{}, Health: s,
-		Index: NewIndex(s.now), Limits: s.limits,
+		Index: NewIndex(s.now), Standings: NewStandings(s.now), Limits: s.limits,
 	}
 	s.load(r)
 	return r
@@ -221,6 +221,9 @@ func (s *sim) load(r *replica) {
 	handled := s.handled(schemas.Outcomes)
 	must(s.t, r.execute.Index.Load(s.t.Context(), s.copies, handled))
 	must(s.t, s.copies.After(s.t.Context(), schemas.Outcomes, handled, r.execute.Index.Apply))
+	for _, standing := range s.copies[schemas.Standings].records {
+		must(s.t, r.execute.Standings.Apply(standing))
+	}
 	for stream, c := range s.copies {
 		r.followed[stream] = len(c.records)
 	}
@@ -406,15 +409,19 @@ func (s *sim) revive() {
 func (s *sim) follow(p *replica, all bool) {
 	s.t.Helper()
 	s.refresh()
-	streams := p.execute.Index.Streams()
+	streams := append(p.execute.Index.Streams(), schemas.Standings)
 	s.random.Shuffle(len(streams), func(i, j int) { streams[i], streams[j] = streams[j], streams[i] })
 	for _, stream := range streams {
 		news := s.copies[stream].records[p.followed[stream]:]
 		if !all {
 			news = news[:s.random.IntN(len(news)+1)]
 		}
+		apply := p.execute.Index.Apply
+		if stream == schemas.Standings {
+			apply = p.execute.Standings.Apply
+		}
 		for _, r := range news {
-			must(s.t, p.execute.Index.Apply(r))
+			must(s.t, apply(r))
 		}
 		p.followed[stream] += len(news)
 	}

@@ -257,7 +257,8 @@ func (e *Execute) missing(ctx context.Context, s standing) string {
 	var open []string
 	for _, a := range s.hold.Requirements() {
 		one := []schemas.Approval{a}
-		if left := schemas.Places(one) - e.filled(ctx, *s.hold, one); left > 0 {
+		n, err := e.filled(ctx, *s.hold, one)
+		if left := schemas.Places(one) - n; left > 0 || err != nil {
 			open = append(open, fmt.Sprintf("%s: %d more", a.ID, left))
 		}
 	}

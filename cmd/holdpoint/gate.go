@@ -259,16 +259,24 @@ func (g *gate) common(log *broker.Log) stages.Common {
 
 func (g *gate) startObserve(ctx context.Context, group *errgroup.Group, log *broker.Log) error {
 	copied := stages.NewExposureCopy()
-	tail := log.Tail(schemas.Exposed, "", 1)
-	if err := tail.Read(ctx, copied.Apply); err != nil {
+	if err := g.fold(ctx, group, log.Tail(schemas.Exposed, "", 1), copied.Apply); err != nil {
+		return err
+	}
+	s := &stages.Observe{Common: g.common(log), Exposures: copied, Rates: stages.NewRates()}
+	g.work(ctx, group, log, schemas.Intents, s)
+	return nil
+}
+
+// fold returns when apply has taken in all that a stream says, and goes on with
+// what comes.
+func (g *gate) fold(ctx context.Context, group *errgroup.Group, tail *broker.Tail, apply func(schemas.Record) error) error {
+	if err := tail.Read(ctx, apply); err != nil {
 		return err
 	}
 	if err := tail.Wake(ctx); err != nil {
 		return err
 	}
-	group.Go(func() error { return tail.Follow(ctx, time.Second, copied.Apply) })
-	s := &stages.Observe{Common: g.common(log), Exposures: copied, Rates: stages.NewRates()}
-	g.work(ctx, group, log, schemas.Intents, s)
+	group.Go(func() error { return tail.Follow(ctx, time.Second, apply) })
 	return nil
 }
 
@@ -279,6 +287,7 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 		Eligibility: &rules.Eligibility{},
 		Health:      g.health,
 		Index:       g.index,
+		Standings:   stages.NewStandings(time.Now),
 		Limits:      g.Limits,
 	}
 	follow, err := g.loadIndex(ctx, log)
@@ -286,6 +295,9 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 		return err
 	}
 	group.Go(func() error { return follow(ctx) })
+	if err := g.fold(ctx, group, log.Tail(schemas.Standings, "", 1), s.Standings.Apply); err != nil {
+		return err
+	}
 	group.Go(func() error { return g.health.run(ctx, g.conns[schemas.RoleExecute], g.Bounds, g.Log) })
 	group.Go(func() error {
 		s.RunTimers(ctx, g.Log)

@@ -133,17 +133,17 @@ func (g *gate) rouse(ctx context.Context) error {
 
 // neededFrom returns from when on a stream is needed, where the others are needed
 // from before on: what was taken of a budget counts for as long as its window, and a
-// standing approval for as long as it may be given.
+// standing approval for as long as one may be, and for the intents released by it.
 func neededFrom(stream schemas.Stream, before, now time.Time) time.Time {
-	needed := before
+	longest := time.Duration(0)
 	switch stream {
 	case schemas.Budgets:
-		needed = now.Add(-schemas.MaxWindow - trimSlack)
+		longest = schemas.MaxWindow
 	case schemas.Standings:
-		needed = now.Add(-schemas.MaxStandingFor - trimSlack)
+		longest = schemas.MaxStandingFor + schemas.MaxLifetime
 	}
-	if needed.Before(before) {
-		return needed
+	if from := now.Add(-longest - trimSlack); longest > 0 && from.Before(before) {
+		return from
 	}
 	return before
 }

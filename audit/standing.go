@@ -1,0 +1,122 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// standings are the approvals that reviewers gave in advance, as STANDING says.
+type standings struct {
+	all     map[uint64]*advance // by sequence
+	revoked map[mark]moment     // by queue, agent and id: since when
+}
+
+// advance is an approval in advance, and when it was given.
+type advance struct {
+	schemas.Standing
+	moment
+	hash schemas.Digest
+}
+
+func newStandings() standings {
+	return standings{all: map[uint64]*advance{}, revoked: map[mark]moment{}}
+}
+
+func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
+	return markOf(string(queue), string(agent), string(id))
+}
+
+// takeStanding takes in an approval in advance, or that one is revoked. People from
+// outside write them: what does not read says nothing, but a revocation revokes what
+// its subject names, whatever it says.
+func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
+	if s.Kind == "revoked" {
+		m := standingMark(s.Queue, s.Agent, s.Intent)
+		if _, before := v.standings.revoked[m]; !before {
+			var body schemas.Revocation
+			when := moment{at.copied, at.copied}
+			if schemas.Read(r, &body) == nil {
+				when.said = body.At
+			}
+			v.standings.revoked[m] = when
+		}
+		return
+	}
+	a := &advance{hash: r.Hash()}
+	if schemas.Read(r, &a.Standing) == nil {
+		a.moment = moment{a.At, at.copied}
+		v.standings.all[r.Seq] = a
+	}
+}
+
+// inAdvance returns who gave the approval in advance that a vote of h names, or why
+// it does not count.
+func (v *Verifier) inAdvance(h *hold, vote schemas.Vote) (*member, error) {
+	p := vote.Decision
+	if err := v.reached(p); err != nil {
+		return nil, err
+	}
+	a := v.standings.all[p.Seq]
+	if a == nil || a.hash != p.Hash {
+		return nil, fmt.Errorf("counts %s, which says something else", p)
+	}
+	who, err := v.member(a.Reviewer)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := v.member(h.key.Agent)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case a.Agent != h.key.Agent || a.Action != h.action || a.Queue != h.queue:
+		return nil, fmt.Errorf("counts %s, which is about something else", p)
+	case vote.Verdict != schemas.Approve || vote.Reviewer != a.Reviewer || vote.Person != who.Principal():
+		return nil, fmt.Errorf("counts %s as something else than it says", p)
+	case who.Role != schemas.RoleReviewer || !slices.Contains(who.Queues, h.queue):
+		return nil, fmt.Errorf("counts %s, by %s, who may not decide in queue %s", p, who.Name, h.queue)
+	case !who.separate(agent):
+		return nil, fmt.Errorf("counts %s, by %s, who answers for %s", p, who.Principal(), agent.Name)
+	case a.VerifySignature(who.Key) != nil:
+		return nil, fmt.Errorf("counts %s, which %s did not sign", p, who.Name)
+	case vote.At.After(a.Until.Add(slack)):
+		return nil, fmt.Errorf("counts %s, which was over by then", p)
+	case a.Until.Sub(a.copied) > schemas.MaxStandingFor+slack:
+		return nil, fmt.Errorf("counts %s, which is for longer than any may be", p)
+	case v.revokedBefore(a, moment{vote.At, h.copied}):
+		return nil, fmt.Errorf("counts %s, which was revoked by then", p)
+	}
+	return who, v.used(h, a, p)
+}
+
+// revokedBefore reports whether everybody must have known by then that an approval
+// was revoked.
+func (v *Verifier) revokedBefore(a *advance, at moment) bool {
+	when, revoked := v.standings.revoked[standingMark(a.Queue, a.Agent, a.ID)]
+	return revoked && at.said.After(v.known(when, at).Add(slack))
+}
+
+// revokedVote is revokedBefore for the vote that an approval in advance is, if it is
+// one.
+func (v *Verifier) revokedVote(vote schemas.Vote, at moment) bool {
+	a := v.standings.all[vote.Decision.Seq]
+	return vote.Decision.Stream == schemas.Standings && a != nil && v.revokedBefore(a, at)
+}
+
+// used says why the use of an approval in advance by the intent of h is not one of
+// those that it has: BUDGETS counts them.
+func (v *Verifier) used(h *hold, a *advance, p schemas.Pointer) error {
+	b := schemas.Budget{Budget: schemas.StandingBudget, Key: string(a.ID)}
+	s := v.budgets.shares[shareOf(b.Subject(), h.key, h.digest)]
+	switch {
+	case s == nil && v.partial():
+		return errBefore
+	case s == nil:
+		return missingf("counts %s, and BUDGETS does not say that it is used", p)
+	case s.beyond:
+		return fmt.Errorf("counts %s, which had no use left", p)
+	}
+	return nil
+}

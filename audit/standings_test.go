@@ -1,0 +1,138 @@
+package audit_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// inAdvance is what a reviewer approves in advance.
+type inAdvance struct {
+	*history
+	given schemas.Standing
+	at    schemas.Pointer
+	uses  *taking
+}
+
+// ahead appends an approval of refunds in advance, for an hour.
+func (h *history) ahead(reviewer schemas.Name, edits ...func(*schemas.Standing)) *inAdvance {
+	g := schemas.Standing{
+		ID: schemas.NewIntentID(h.now), Reviewer: reviewer, Queue: "billing", Agent: "bot", Action: "shop.refund",
+		Uses: 3, Until: h.now.Add(time.Hour), Reason: "routine", At: h.now,
+	}
+	edit(&g, edits)
+	g, err := g.Sign(keys[reviewer])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	uses := &taking{history: h, budget: schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID), Limit: int64(g.Uses)}}
+	return &inAdvance{h, g, h.write(g), uses}
+}
+
+// vote appends that one use is taken, and the hold on which it counts.
+func (a *inAdvance) vote(i *intent, edits ...func(*schemas.Vote)) *intent {
+	a.uses.take(i, 1, nil)
+	return a.count(i, edits...)
+}
+
+func (a *inAdvance) count(i *intent, edits ...func(*schemas.Vote)) *intent {
+	v := schemas.Vote{Reviewer: a.given.Reviewer, Person: persons[a.given.Reviewer], Verdict: schemas.Approve, Decision: a.at, At: i.now}
+	edit(&v, edits)
+	i.next(func(h *schemas.Hold) { h.Votes = append(h.Votes, v) })
+	return i
+}
+
+func (a *inAdvance) revoke(by schemas.Name) schemas.Pointer {
+	r, err := schemas.Revocation{ID: a.given.ID, Reviewer: by, Queue: a.given.Queue, Agent: a.given.Agent, Reason: "no more", At: a.now}.Sign(keys[by])
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.write(r)
+}
+
+func approvedAhead(h *history) {
+	ann, bob := h.ahead("ann"), h.ahead("bob")
+	ann.vote(h.refund(parks(1)).park()).release().claim("runner").report(schemas.Done)
+	i := h.refund(parks(2)).park()
+	ann.vote(i)
+	bob.vote(i).release()
+	half := ann.vote(h.refund(parks(2)).park())
+	half.vote("bob", schemas.Approve).release()
+	ann.revoke("bob")
+	h.wait(time.Minute)
+	h.refund(parks(1)).park().vote("ann", schemas.Approve).release()
+	h.write(schemas.Revocation{ID: schemas.NewIntentID(h.now), Reviewer: "ann", Queue: "billing", Agent: "bot", At: h.now})
+	late := h.refund(parks(1)).park()
+	bob.vote(late)
+	h.wait(2 * time.Hour)
+	late.refuse(schemas.CodeExpired)
+}
+
+// TestStandings: an approval in advance counts as its reviewer signed it, until it
+// is over or revoked, and no more often than it says.
+func TestStandings(t *testing.T) {
+	one := func(edits ...func(*schemas.Standing)) func(h *history) (*inAdvance, *intent) {
+		return func(h *history) (*inAdvance, *intent) { return h.ahead("ann", edits...), h.refund(parks(1)).park() }
+	}
+	voted := func(begin func(*history) (*inAdvance, *intent), before func(*history, *inAdvance), want string, edits ...func(*schemas.Vote)) tampering {
+		return func(h *history) (schemas.Pointer, string) {
+			a, i := begin(h)
+			if before != nil {
+				before(h, a)
+			}
+			return a.vote(i, edits...).held, want
+		}
+	}
+	testTamperings(t, map[string]tampering{
+		"another agent":  voted(one(func(g *schemas.Standing) { g.Agent = "bit" }), nil, "counts STANDING/1, which is about something else"),
+		"another action": voted(one(func(g *schemas.Standing) { g.Action = "shop.look" }), nil, "counts STANDING/1, which is about something else"),
+		"another queue":  voted(one(func(g *schemas.Standing) { g.Queue = "legal" }), nil, "counts STANDING/1, which is about something else"),
+		"a denial":       voted(one(), nil, "counts STANDING/1 as something else than it says", func(v *schemas.Vote) { v.Verdict = schemas.Deny }),
+		"another name":   voted(one(), nil, "counts STANDING/1 as something else than it says", func(v *schemas.Vote) { v.Reviewer = "bob" }),
+		"another person": voted(one(), nil, "counts STANDING/1 as something else than it says", func(v *schemas.Vote) { v.Person = "bob" }),
+		"another hash":   voted(one(), nil, "counts STANDING/1, which says something else", func(v *schemas.Vote) { v.Decision.Hash = digestOf("other") }),
+		"over":           voted(one(), func(h *history, _ *inAdvance) { h.wait(time.Hour + time.Minute) }, "counts STANDING/1, which was over by then"),
+		"revoked": voted(one(), func(h *history, a *inAdvance) {
+			a.revoke("bob")
+			h.wait(time.Minute)
+		}, "counts STANDING/1, which was revoked by then"),
+		"too long": voted(one(func(g *schemas.Standing) { g.Until = g.At.Add(8 * 24 * time.Hour) }), nil, "counts STANDING/1, which is for longer than any may be"),
+		"the agent's own person": func(h *history) (schemas.Pointer, string) {
+			return h.ahead("eve").vote(h.refund(parks(1)).park()).held, "counts STANDING/1, by olga, who answers for bot"
+		},
+		"not signed": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann")
+			a.given.Uses = 30
+			a.at = h.write(a.given)
+			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/2, which ann did not sign"
+		},
+		"no use left": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann", func(g *schemas.Standing) { g.Uses = 1 })
+			a.vote(h.refund(parks(1)).park()).release()
+			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/1, which had no use left"
+		},
+		"no use taken": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann")
+			return a.count(h.refund(parks(1)).park()).held, "counts STANDING/1, and BUDGETS does not say that it is used"
+		},
+		"released after it was revoked": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann")
+			i := a.vote(h.refund(parks(1)).park())
+			a.revoke("ann")
+			h.wait(time.Minute)
+			return i.release().settled, "goes on without the approvals that it needs"
+		},
+		"claimed after it was revoked": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann")
+			i := a.vote(h.refund(parks(1)).park()).release()
+			a.revoke("ann")
+			h.wait(time.Minute)
+			return i.claim("runner").granted, "goes on without the approvals that it needs"
+		},
+		"one person for two": func(h *history) (schemas.Pointer, string) {
+			i := h.ahead("ann").vote(h.refund(parks(2)).park())
+			return h.ahead("ann").vote(i).held, "counts ann twice"
+		},
+	})
+}
