@@ -79,6 +79,7 @@ func (s *sim) checkRecord() {
 	s.t.Helper()
 	l := s.read()
 	s.checkSettlements(l)
+	s.checkUses(l)
 	s.checkGrants(l)
 	s.checkAnswers(l)
 	for _, r := range l.intents {
@@ -161,6 +162,11 @@ func (s *sim) checkRelease(v schemas.Settlement) {
 			s.t.Errorf("%s: approved by %s, who is not eligible", key, d.Reviewer)
 		case !s.was("without "+string(d.Reviewer), v.At) && !slices.Contains(who, reviewer.Principal()):
 			who = append(who, reviewer.Principal())
+		}
+	}
+	for _, g := range s.standingVoters(v) {
+		if p := s.people[g.Reviewer].Principal(); !slices.Contains(who, p) {
+			who = append(who, p)
 		}
 	}
 	if len(who) < need {

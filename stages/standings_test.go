@@ -264,3 +264,60 @@ func TestStandingRace(t *testing.T) {
 		t.Error("there is no standing approval")
 	}
 }
+
+// standingVoters returns the standing approvals in the trail of a release. Each must
+// be of an eligible reviewer who signed it, about this, and not revoked by then.
+func (s *sim) standingVoters(v schemas.Settlement) (all []schemas.Standing) {
+	s.t.Helper()
+	key := v.Intent.Key()
+	for _, p := range v.Trail {
+		if p.Stream != schemas.Standings {
+			continue
+		}
+		g, err := s.look.granted(s.t.Context(), p)
+		must(s.t, err)
+		reviewer := s.people[g.Reviewer]
+		switch {
+		case g.Agent != key.Agent || g.Action != v.Intent.Action || g.VerifySignature(reviewer.Key) != nil:
+			s.t.Errorf("%s: released by a standing approval of %s about something else", key, g.Reviewer)
+		case reviewer.Principal() == s.people[key.Agent].Principal():
+			s.t.Errorf("%s: approved in advance by %s, who owns the agent", key, g.Reviewer)
+		case v.Intent.Action == "sys.two" && !slices.Contains(reviewer.Groups, "chiefs"):
+			s.t.Errorf("%s: approved in advance by %s, who is not eligible", key, g.Reviewer)
+		case s.revokedAt(g.Standing).Before(v.At):
+			s.t.Errorf("%s: released by a standing approval of %s that was revoked by then", key, g.Reviewer)
+		case !s.was("without "+string(g.Reviewer), v.At):
+			all = append(all, g.Standing)
+		}
+	}
+	return all
+}
+
+// revokedAt returns when a standing approval was revoked, or a time that never comes.
+func (s *sim) revokedAt(g schemas.Standing) time.Time {
+	for _, r := range s.copies[schemas.Standings].records {
+		var revoked schemas.Revocation
+		if schemas.Read(r, &revoked) == nil && revoked.Key() == g.Key() {
+			return revoked.At
+		}
+	}
+	return s.now().Add(1000 * time.Hour)
+}
+
+// checkUses: no standing approval releases more than it says.
+func (s *sim) checkUses(l ledger) {
+	s.t.Helper()
+	uses := map[schemas.Key]int{}
+	for _, all := range l.settled {
+		for _, v := range all {
+			if v.Outcome != schemas.Release {
+				continue
+			}
+			for _, g := range s.standingVoters(v) {
+				if uses[g.Key()]++; uses[g.Key()] > g.Uses {
+					s.t.Errorf("%s released more than its %d uses", g.Key(), g.Uses)
+				}
+			}
+		}
+	}
+}
