@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
@@ -108,6 +109,78 @@ func (o *Offline) Judge(ctx context.Context, r schemas.Record, past Past) (Judge
 		}
 	}
 	return j, ctx.Err()
+}
+
+// Again says what would become of an intent that a gate observed before, by what it
+// observed then. An execute stage that judges it a moment later sees the same, but
+// for the rate, which only the stages before it are told.
+//
+// If the intent takes of budgets, what execute says is left to Charge, which is told
+// the charges.
+//
+// Of an intent that the catalog of that time refused, it was not observed what its
+// agent had been given. It is judged as one that had been given nothing.
+func (o *Offline) Again(ctx context.Context, obs schemas.Observation) (j Judgement, charges []rules.Charge, err error) {
+	policy, err := o.control.Policy(ctx)
+	if err != nil {
+		return Judgement{}, nil, err
+	}
+	j = Judgement{Intent: obs.Intent, Outcome: schemas.Refuse}
+	if j.Fault = catalogFault(policy, obs.Intent); j.Fault != nil {
+		return j, nil, nil
+	}
+	obs.Fault, obs.Opinion = nil, policy.Evaluate(ctx, rules.Observe, factsFor(obs))
+	rec, err := (&Recommend{o.common(obs)}).recommend(ctx, obs)
+	if err != nil {
+		return Judgement{}, nil, err
+	}
+	j.Queue, j.Opinion = rec.Queue, rec.Opinion
+	facts := executeFacts(obs)
+	if charges = policy.Charges(ctx, facts); len(charges) == 0 {
+		j.Opinion = j.Opinion.Join(policy.Evaluate(ctx, rules.Execute, facts))
+	}
+	j.Outcome = j.Opinion.Outcome
+	return j, charges, ctx.Err()
+}
+
+// Charge completes what Again said of an intent that takes of budgets, with what
+// others took. If it would be released, it takes its share.
+func (o *Offline) Charge(ctx context.Context, obs schemas.Observation, j Judgement, charges []rules.Charge, purse *Purse) (Judgement, error) {
+	policy, err := o.control.Policy(ctx)
+	if err != nil {
+		return Judgement{}, err
+	}
+	v, facts := verdict{at: obs.At}, executeFacts(obs)
+	if err := (judging{Common: o.common(obs), ledger: purse}).readBudgets(ctx, priced{policy, charges}, nil, &v, &facts); err != nil {
+		return Judgement{}, err
+	}
+	j.Opinion = j.Opinion.Join(policy.Evaluate(ctx, rules.Execute, facts))
+	if j.Outcome = j.Opinion.Outcome; j.Outcome == schemas.Release {
+		err = purse.pay(obs.Intent, v)
+	}
+	if err != nil {
+		return Judgement{}, err
+	}
+	return j, ctx.Err()
+}
+
+// priced is a policy of which it is known what the intent at hand takes.
+type priced struct {
+	Policy
+	charges []rules.Charge
+}
+
+func (p priced) Charges(context.Context, rules.Facts) []rules.Charge { return p.charges }
+
+func (o *Offline) common(obs schemas.Observation) Common {
+	return Common{Gateway: o.gateway, Control: o.control, Names: o.names, Now: func() time.Time { return obs.At }}
+}
+
+// executeFacts returns what the rules of execute judge by.
+func executeFacts(obs schemas.Observation) rules.Facts {
+	facts := factsFor(obs)
+	facts.Rate = 0
+	return facts
 }
 
 // stuck returns what the rules have against a claim of what they have released.

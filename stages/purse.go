@@ -2,6 +2,8 @@ package stages
 
 import (
 	"context"
+	"maps"
+	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -10,10 +12,11 @@ import (
 // serves one goroutine.
 type Purse struct {
 	budgets map[string]schemas.Budget
+	most    int // budgets after which those that are over are forgotten
 }
 
 // NewPurse returns one of which nothing was taken.
-func NewPurse() *Purse { return &Purse{budgets: map[string]schemas.Budget{}} }
+func NewPurse() *Purse { return &Purse{budgets: map[string]schemas.Budget{}, most: 1000} }
 
 // Budget implements [Ledger]. Without a purse, nothing was taken of anything.
 func (p *Purse) Budget(_ context.Context, subject string) (schemas.Budget, schemas.Record, error) {
@@ -41,7 +44,18 @@ func (p *Purse) pay(in schemas.Intent, v verdict) error {
 		if err != nil {
 			return err
 		}
+		next.At = v.at
 		p.budgets[next.Subject()] = next
 	}
+	if len(p.budgets) > p.most {
+		p.forget(v.at.Add(-schemas.MaxWindow))
+	}
 	return nil
+}
+
+// forget forgets the budgets of which nothing was taken since a moment, so that a
+// purse keeps no more than what one window needs.
+func (p *Purse) forget(since time.Time) {
+	maps.DeleteFunc(p.budgets, func(_ string, b schemas.Budget) bool { return b.At.Before(since) })
+	p.most = max(p.most, 2*len(p.budgets))
 }
