@@ -8,7 +8,7 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// ReadMerged reads several streams to their ends, in the order in which the
+// ReadMerged reads several streams, or parts of one, to their ends, in the order in which the
 // broker accepted their records, so that a reader who folds them needs to
 // remember only what is open at each moment.
 func ReadMerged(ctx context.Context, tails []*Tail, apply func(schemas.Record) error) error {
@@ -41,6 +41,14 @@ type lane struct {
 
 func (l *lane) advance() { l.next, l.open = <-l.records }
 
+// earlier reports whether the broker accepted a before b.
+func earlier(a, b schemas.Record) bool {
+	if a.Stream == b.Stream {
+		return a.Seq < b.Seq
+	}
+	return a.Time.Before(b.Time)
+}
+
 func merge(lanes []lane, apply func(schemas.Record) error) error {
 	for i := range lanes {
 		lanes[i].advance()
@@ -48,7 +56,7 @@ func merge(lanes []lane, apply func(schemas.Record) error) error {
 	for {
 		var first *lane
 		for i := range lanes {
-			if l := &lanes[i]; l.open && (first == nil || l.next.Time.Before(first.next.Time)) {
+			if l := &lanes[i]; l.open && (first == nil || earlier(l.next, first.next)) {
 				first = l
 			}
 		}

@@ -79,6 +79,13 @@ func (c *Conn) AuditLast(ctx context.Context) (uint64, error) {
 	return r.Seq, err
 }
 
+// AuditSince returns the sequence of the first record that AUDIT accepted at or
+// after a moment, or an ErrNotFound if there is none.
+func (c *Conn) AuditSince(ctx context.Context, at time.Time) (uint64, error) {
+	r, err := c.getFromLeader(ctx, API, schemas.Audit, getRequest{Since: &at})
+	return r.Seq, err
+}
+
 // Listen calls ring for every message on subject, such as a notice, until ctx
 // ends. It returns when the broker knows of it. After an ErrUnavailable it rings
 // as soon as the broker is back.

@@ -249,6 +249,22 @@ func (a Auditor) Tail(agent schemas.Name, from uint64) *broker.Tail {
 // there is none.
 func (a Auditor) Last(ctx context.Context) (uint64, error) { return a.broker.AuditLast(ctx) }
 
+// Since returns the sequence of the first record of AUDIT at or after a moment, or
+// an ErrNotFound if there is none.
+func (a Auditor) Since(ctx context.Context, at time.Time) (uint64, error) {
+	return a.broker.AuditSince(ctx, at)
+}
+
+// Kinds hands the records of several kinds, from sequence from on, to apply, in the
+// order in which AUDIT has them.
+func (a Auditor) Kinds(ctx context.Context, from uint64, apply func(schemas.Record) error, kinds ...string) error {
+	tails := make([]*broker.Tail, len(kinds))
+	for i, kind := range kinds {
+		tails[i] = a.Kind(kind, from)
+	}
+	return broker.ReadMerged(ctx, tails, apply)
+}
+
 // Kind returns a reading of the records of one kind, such as "released", from
 // sequence from on.
 func (a Auditor) Kind(kind string, from uint64) *broker.Tail {
