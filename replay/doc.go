@@ -1,7 +1,7 @@
 // Package replay says what a bundle would have done with calls that agents made
-// without a gate: each line of a log is judged by the code of the gate, in the
-// order of its session, and counted. Its memory does not grow with the log, only with
-// how many agents are in it.
+// without a gate, or at one long ago: each line of a log is judged by the code of the
+// gate, in the order of its session, and counted. Its memory does not grow with the
+// log, only with how many agents are in it.
 //
 // What it cannot say is what would have happened next: an agent whose call was
 // parked or refused might have gone on otherwise than the log does. It takes a
@@ -23,4 +23,10 @@
 //
 // Other fields are passed over. What an agent has been given is taken from
 // observed and from the calls before in its session.
+//
+// # History
+//
+// A [Backtest] does the same with the intents of a gate, by what was observed of them
+// then, and compares that with what the gate first did with them. It reads AUDIT, or an
+// export of it: an [Entry] a line, as "holdpoint audit tail -o json" writes it.
 package replay

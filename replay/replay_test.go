@@ -235,13 +235,28 @@ func TestReport(t *testing.T) {
 			{Rule: "tickets", Outcome: schemas.Release, Calls: 1, Reason: "only a ticket"},
 		},
 		Quiet: []string{"barred", "hasty", "looks", "mails", "night", "none", "once", "reports", "secret"},
-		Needs: []replay.NeedTally{{Queue: "refunds", Approval: "finance", Quorum: 2, Calls: 3}},
+		Needs: []replay.NeedTally{{Queue: "refunds", Approval: "finance", Quorum: 2, Calls: 3, Votes: 6}},
 		Refusals: []replay.RefusalTally{
 			{Code: schemas.CodeInvalid, Action: "shop.refund", Calls: 1, Line: "log:6", Detail: "/params/amount: got boolean, want integer"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+// TestDays: what reviewers would have to do on each day, as far as the log has times.
+func TestDays(t *testing.T) {
+	t.Parallel()
+	log := `{"action":"shop.refund","params":{"amount":600},"time":"2026-05-06T00:00:00Z"}
+		{"action":"shop.refund","params":{"amount":20},"time":"2026-05-04T12:00:00Z"}
+		{"action":"shop.refund","params":{"amount":600},"time":"2026-05-05T23:59:59-01:00"}
+		{"action":"shop.mail","params":{"text":"to nobody"},"time":"2026-05-04T12:00:00Z"}
+		{"action":"shop.refund","params":{"amount":600}}`
+	_, got := run(t, replay.Config{}, log)
+	want := []replay.DayTally{{Day: "2026-05-04", Calls: 2, Parked: 1, Votes: 1}, {Day: "2026-05-06", Calls: 2, Parked: 2, Votes: 4}}
+	if diff := cmp.Diff(want, got.Days); diff != "" {
+		t.Errorf("days (-want +got):\n%s", diff)
 	}
 }
 

@@ -32,6 +32,10 @@ type Report struct {
 	// Needs is who would be asked.
 	Needs []NeedTally `json:"needs"`
 
+	// Days are those on which calls were made, in their order, UTC. Calls without a
+	// time are on none.
+	Days []DayTally `json:"days,omitempty"`
+
 	// Refusals are those that no rule is behind, and not about actions that the
 	// catalog does not have.
 	Refusals []RefusalTally `json:"refusals"`
@@ -107,12 +111,23 @@ type RuleTally struct {
 	Failed bool `json:"failed,omitzero"`
 }
 
-// NeedTally counts the parked calls that need one approval.
+// NeedTally counts the parked calls that need one approval, and the votes that they
+// need of it.
 type NeedTally struct {
 	Queue    schemas.Name `json:"queue"`
 	Approval string       `json:"approval"`
 	Quorum   int          `json:"quorum"`
 	Calls    int          `json:"calls"`
+	Votes    int          `json:"votes"`
+}
+
+// DayTally counts the calls of one day, those of them that are parked, and the votes
+// that these need.
+type DayTally struct {
+	Day    string `json:"day"`
+	Calls  int    `json:"calls"`
+	Parked int    `json:"parked"`
+	Votes  int    `json:"votes"`
 }
 
 // RefusalTally counts the calls of an action that are refused because of a code.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
@@ -31,6 +32,7 @@ type Tally struct {
 	more     bool            // rules may have applied that are not told
 	needs    map[needKey]int
 	refusals map[refusalKey]*RefusalTally
+	days     map[int64]*DayTally
 }
 
 type (
@@ -59,6 +61,7 @@ func NewTally(bundle *rules.Bundle) *Tally {
 		stuck:    map[ruleKey]*RuleTally{},
 		needs:    map[needKey]int{},
 		refusals: map[refusalKey]*RefusalTally{},
+		days:     map[int64]*DayTally{},
 		quiet:    map[string]bool{},
 	}
 	if bundle != nil {
@@ -101,6 +104,33 @@ func (t *Tally) Count(of *Session, c Call, v Verdict) {
 	for _, a := range v.Needs {
 		t.needs[needKey{v.Queue, a.ID, a.Quorum}]++
 	}
+	if !c.Time.IsZero() {
+		t.day(c.Time, v)
+	}
+}
+
+// day counts a call on its day.
+func (t *Tally) day(at time.Time, v Verdict) {
+	day := dayOf(at)
+	d := t.days[day]
+	if d == nil {
+		d = &DayTally{Day: dayName(day)}
+		t.days[day] = d
+	}
+	d.Calls++
+	if v.Outcome == schemas.Park {
+		d.Parked++
+		d.Votes += schemas.Places(v.Needs)
+	}
+}
+
+// dayOf returns the day of a moment, counted, and dayName how it is written.
+func dayOf(at time.Time) int64 {
+	return at.Truncate(24*time.Hour).Unix() / int64(24*time.Hour/time.Second)
+}
+
+func dayName(day int64) string {
+	return time.Unix(day*int64(24*time.Hour/time.Second), 0).UTC().Format(time.DateOnly)
 }
 
 // action returns the tally of the action of a call. Actions that may not be in the
@@ -185,11 +215,14 @@ func (t *Tally) Report() Report {
 	}
 	r.Rules, r.Stuck = busiest(t.rules), busiest(t.stuck)
 	for k, n := range t.needs {
-		r.Needs = append(r.Needs, NeedTally{Queue: k.queue, Approval: k.approval, Quorum: k.quorum, Calls: n})
+		r.Needs = append(r.Needs, NeedTally{Queue: k.queue, Approval: k.approval, Quorum: k.quorum, Calls: n, Votes: n * max(1, k.quorum)})
 	}
 	slices.SortFunc(r.Needs, func(a, b NeedTally) int {
 		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Approval, b.Approval), cmp.Compare(a.Quorum, b.Quorum))
 	})
+	for _, day := range slices.Sorted(maps.Keys(t.days)) {
+		r.Days = append(r.Days, *t.days[day])
+	}
 	for _, f := range t.refusals {
 		r.Refusals = append(r.Refusals, *f)
 	}

@@ -33,13 +33,16 @@ type Verdict struct {
 	Needs []schemas.Approval
 }
 
+// noRule is what decides where nothing else does.
+func noRule() By { return By{Reason: "no rule releases it"} }
+
 // By is one reason for an outcome.
 type By struct {
-	Rule   string // empty if the reason is that there is none
-	Reason string
+	Rule   string `json:"rule,omitzero"` // empty if the reason is that there is none
+	Reason string `json:"reason,omitzero"`
 
 	// Failed says that the rule could not be evaluated; Reason says why.
-	Failed bool
+	Failed bool `json:"failed,omitzero"`
 }
 
 // verdictOf returns what j says. Of the matches of an opinion, rules are those that
@@ -72,7 +75,7 @@ func verdictOf(j stages.Judgement, rules map[string]bool) Verdict {
 			v.By = append(v.By, By{Rule: m.Rule, Reason: m.Reason, Failed: true})
 		}
 		if len(v.By) == 0 {
-			v.By = []By{{Reason: "no rule releases it"}}
+			v.By = []By{noRule()}
 		}
 		v.Queue, v.Needs = j.Queue, j.Opinion.Requirements()
 	}
