@@ -14,6 +14,7 @@ import (
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/replay"
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -24,7 +25,7 @@ func auditCommand() *cobra.Command {
 		Short:   "Read and verify the record that nobody can write, as an auditor",
 		Example: "  holdpoint audit verify --key otto.key",
 	}
-	cmd.AddCommand(auditTailCommand(), auditVerifyCommand())
+	cmd.AddCommand(auditTailCommand(), auditExportCommand(), auditVerifyCommand())
 	return cmd
 }
 
@@ -83,10 +84,7 @@ func printRecord(cmd *cobra.Command) func(schemas.Record) error {
 			return nil
 		}
 		if asJSON(cmd) {
-			return writeJSONLine(cmd.OutOrStdout(), struct {
-				Audit uint64 `json:"audit"`
-				schemas.Copy
-			}{r.Seq, schemas.CopyOf(origin)})
+			return writeJSONLine(cmd.OutOrStdout(), replay.EntryOf(r.Seq, origin))
 		}
 		_, lines := chapter(origin)
 		says := strings.Join(lines[:min(1, len(lines))], "")

@@ -47,3 +47,12 @@ func (m *meter) done() {
 
 // perSecond is n over the time since the meter began.
 func (m *meter) perSecond(n int) float64 { return float64(n) / time.Since(m.began).Seconds() }
+
+// far says how much of total is done, and how long the rest will take.
+func (m *meter) far(done, total int64) string {
+	if total <= 0 || done <= 0 || done > total {
+		return ""
+	}
+	left := time.Duration(float64(time.Since(m.began)) * float64(total-done) / float64(done))
+	return fmt.Sprintf("%d %%, %s left, ", 100*done/total, left.Round(time.Second))
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// beginning is where in AUDIT to begin: at a sequence, or at a moment.
+type beginning struct {
+	seq uint64
+	at  time.Time
+}
+
+const sinceHelp = "where to begin: a sequence in AUDIT, how long ago (7d, 24h), or a time (RFC 3339)"
+
+// parseSince reads the flag --since, now being the time.
+func parseSince(text string, now time.Time) (beginning, error) {
+	if text == "" {
+		return beginning{seq: 1}, nil
+	}
+	if seq, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return beginning{seq: max(1, seq)}, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return beginning{at: now.AddDate(0, 0, -int(n))}, nil
+		}
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return beginning{at: now.Add(-ago)}, nil
+	}
+	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
+		if at, err := time.Parse(form, text); err == nil {
+			return beginning{at: at}, nil
+		}
+	}
+	return beginning{}, usage("--since %q: want a sequence in AUDIT, how long ago (7d, 24h), or a time (RFC 3339)", text)
+}
+
+// sequence returns the first sequence in AUDIT that b includes: one behind the last
+// if there is none.
+func (b beginning) sequence(ctx context.Context, a client.Auditor) (uint64, error) {
+	if b.at.IsZero() {
+		return b.seq, nil
+	}
+	seq, err := a.Since(ctx, b.at)
+	if errors.Is(err, schemas.ErrNotFound) {
+		seq, err = a.Last(ctx)
+		seq++
+	}
+	return seq, err
+}
