@@ -21,9 +21,10 @@ func printReplay(w io.Writer, r replay.Report) error {
 		{"ACTION CALLS RELEASED PARKED REFUSED", actionRows(r)},
 		{"DECIDED-BY OUTCOME CALLS WHY", ruleRows(r.Rules)},
 		{"RELEASED-AND-STUCK OUTCOME CALLS WHY", ruleRows(r.Stuck)},
-		{"ASKED QUEUE PERSONS CALLS", needRows(r)},
+		{"ASKED QUEUE PERSONS CALLS VOTES", needRows(r)},
 		{"REFUSED ACTION CALLS FIRST WHY", refusalRows(r)},
 		{"BUSIEST-SESSION AGENT CALLS PARKED REFUSED", sessionRows(r)},
+		{"DAY CALLS PARKED VOTES", traceDayRows(r.Days)},
 	} {
 		if len(part.rows) == 0 {
 			continue
@@ -36,6 +37,7 @@ func printReplay(w io.Writer, r replay.Report) error {
 			say(w, "and %d more, see -o json", more)
 		}
 	}
+	printTraceDays(w, r.Days)
 	if len(r.Stuck) > 0 {
 		say(w, "hint: no executor would be granted these calls, because their own result counts as given when they are claimed; put the rule at recommend")
 	}
@@ -105,7 +107,7 @@ func ruleRows(all []replay.RuleTally) (rows [][]string) {
 
 func needRows(r replay.Report) (rows [][]string) {
 	for _, n := range r.Needs {
-		rows = append(rows, []string{n.Approval, string(n.Queue), strconv.Itoa(n.Quorum), strconv.Itoa(n.Calls)})
+		rows = append(rows, []string{n.Approval, string(n.Queue), strconv.Itoa(n.Quorum), strconv.Itoa(n.Calls), strconv.Itoa(n.Votes)})
 	}
 	return rows
 }
@@ -115,6 +117,29 @@ func refusalRows(r replay.Report) (rows [][]string) {
 		rows = append(rows, []string{string(f.Code), string(f.Action), strconv.Itoa(f.Calls), f.Line, f.Detail})
 	}
 	return rows
+}
+
+// traceDayRows has the last days.
+func traceDayRows(days []replay.DayTally) (rows [][]string) {
+	for _, d := range days[max(0, len(days)-maxRows):] {
+		rows = append(rows, []string{d.Day, strconv.Itoa(d.Calls), strconv.Itoa(d.Parked), strconv.Itoa(d.Votes)})
+	}
+	return rows
+}
+
+// printTraceDays sums up what reviewers have to do on a day.
+func printTraceDays(w io.Writer, days []replay.DayTally) {
+	if len(days) == 0 {
+		return
+	}
+	var all, most replay.DayTally
+	for _, d := range days {
+		all.Parked, all.Votes = all.Parked+d.Parked, all.Votes+d.Votes
+		most.Parked, most.Votes = max(most.Parked, d.Parked), max(most.Votes, d.Votes)
+	}
+	say(w, "")
+	say(w, "on a day (%s): parked %s, at most %d; votes needed %s, at most %d", count(len(days), "day"),
+		mean(all.Parked, len(days)), most.Parked, mean(all.Votes, len(days)), most.Votes)
 }
 
 func sessionRows(r replay.Report) (rows [][]string) {

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/replay"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// backtestOptions are the flags of policy backtest.
+type backtestOptions struct {
+	since, changes, failOn string
+	examples               int
+}
+
+func policyBacktestCommand() *cobra.Command {
+	o := backtestOptions{examples: 3}
+	cmd := &cobra.Command{
+		Use:   "backtest BUNDLE [FILE...]",
+		Short: "Say which intents of the past would have ended otherwise with a bundle",
+		Long: `Say which intents of the past would have ended otherwise with a bundle, by action
+and by rule, how many would have been parked on each day, and what reviewers would
+have had to do. The history is the audit, read as an auditor, or FILE: an export of
+it ("holdpoint audit export", or the output of "holdpoint audit tail -o json"),
+also packed with gzip; - is standard input. There is no limit to its length.
+
+Every intent is judged again by what was observed of it then: its agent, what that
+had been given, its rate, the time. Compared is what was first done with it, released,
+parked or refused, and not what reviewers made of it later. Not compared, and counted
+apart, is what no policy decided: withdrawals, agents that were not registered, ids
+that were used twice, intents that only a freeze held, and so on. Budgets
+count what the bundle would release, from zero on.
+
+With --fail-on the exit code is 1 if there is a change of that kind: released, what
+was parked or refused would be released; looser, that, or what was refused would be
+parked; stricter, the opposite; any.
+
+A file of tool calls that were made without a gate is for "holdpoint replay".`,
+		Example: `  holdpoint policy backtest examples/customer-operations --since 30d --key otto.key
+  holdpoint policy backtest examples/customer-operations audit.jsonl.gz --changes changes.jsonl
+  holdpoint policy backtest examples/customer-operations audit.jsonl.gz --fail-on released -o json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("%s: BUNDLE is missing", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runBacktest(cmd, o, args[0], args[1:]) },
+	}
+	connectionFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.since, "since", "", sinceHelp)
+	f.StringVar(&o.changes, "changes", "", "`file` for a line of JSON on every intent that would have ended otherwise")
+	f.StringVar(&o.failOn, "fail-on", "", "`change` that fails: released, looser, stricter or any")
+	f.IntVar(&o.examples, "examples", o.examples, "how many intents of each change are named")
+	return cmd
+}
+
+// garbage is how much may be garbage for each part in use while a history is judged:
+// it makes much of it and keeps little.
+const garbage = 300 // percent
+
+func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []string) (err error) {
+	fails, err := failsOn(o.failOn)
+	if err != nil {
+		return err
+	}
+	from, err := parseSince(o.since, time.Now())
+	if err != nil {
+		return err
+	}
+	bundle, err := replay.Load(os.DirFS(dir))
+	if err != nil {
+		return hint(fmt.Errorf("loading bundle %s: %w", dir, err), "see \"holdpoint policy check %s\"", dir)
+	}
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
+	}
+	out, err := createChanges(o.changes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.close()) }()
+	h := &history{stderr: cmd.ErrOrStderr(), meter: newMeter(cmd)}
+	b := replay.NewBacktest(replay.BacktestConfig{
+		Bundle: bundle, Since: from.at, From: from.seq, Examples: o.examples, Changed: out.write, Bad: h.complain, Tick: h.tick,
+	})
+	if len(paths) > 0 {
+		err = h.files(cmd, b, paths)
+	} else {
+		err = h.audit(cmd, b, from)
+	}
+	h.meter.done()
+	if err != nil {
+		return err
+	}
+	report := b.Report()
+	if err := output(cmd, report, func(w io.Writer) error { return printBacktest(w, report) }); err != nil {
+		return err
+	}
+	return errors.Join(h.verdict(), fails(report))
+}
+
+// failsOn returns what fails when there is a change of a kind.
+func failsOn(kind string) (func(replay.BacktestReport) error, error) {
+	kinds := map[string]struct {
+		has  func(replay.Move) bool
+		what string
+	}{
+		"":         {func(replay.Move) bool { return false }, ""},
+		"any":      {func(m replay.Move) bool { return m.Was != m.Would }, "would have ended otherwise"},
+		"looser":   {replay.Move.Looser, "would have had less in their way"},
+		"stricter": {func(m replay.Move) bool { return m.Was != m.Would && !m.Looser() }, "would have had more in their way"},
+		"released": {func(m replay.Move) bool { return m.Looser() && m.Would == schemas.Release }, "were parked or refused, and would be released"},
+	}
+	k, ok := kinds[kind]
+	if !ok {
+		return nil, usage("--fail-on %q: want released, looser, stricter or any", kind)
+	}
+	return func(r replay.BacktestReport) error {
+		n := 0
+		for _, m := range r.Changes {
+			if k.has(m) {
+				n += m.Intents
+			}
+		}
+		if n == 0 {
+			return nil
+		}
+		return hint(fmt.Errorf("intents that %s: %d", k.what, n), "--changes FILE writes all of them")
+	}, nil
+}
+
+// history is what a backtest reads. It says on a terminal how far it is, and what is
+// wrong with a line.
+type history struct {
+	stderr  io.Writer
+	meter   *meter
+	total   int64 // bytes of all files, or records of AUDIT; 0 if that is not known
+	read    atomic.Int64
+	records int
+	bad     int
+}
+
+// files reads exports, one after the other. All are opened first: that one is missing
+// is better known at the beginning.
+func (h *history) files(cmd *cobra.Command, b *replay.Backtest, paths []string) error {
+	var files []*exported
+	defer func() {
+		for _, f := range files {
+			f.close()
+		}
+	}()
+	known := true
+	for _, path := range paths {
+		f, size, err := openExported(cmd, path, &h.read)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+		h.total += size
+		known = known && size > 0
+	}
+	if !known {
+		h.total = 0
+	}
+	for _, f := range files {
+		r, err := f.unpacked()
+		if err == nil {
+			err = b.File(cmd.Context(), f.name, r)
+		}
+		if errors.Is(err, replay.ErrCalls) {
+			return hint(err, "use \"holdpoint replay\" for calls that were made without a gate")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// audit reads AUDIT itself, those kinds of records that say what was first done.
+func (h *history) audit(cmd *cobra.Command, b *replay.Backtest, from beginning) error {
+	auditor, err := dialAuditor(cmd)
+	if err != nil {
+		return err
+	}
+	defer auditor.Close()
+	ctx := cmd.Context()
+	first, err := from.sequence(ctx, auditor)
+	if err != nil {
+		return fmt.Errorf("reading the audit: %w", err)
+	}
+	last, err := auditor.Last(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the audit: %w", err)
+	}
+	h.total = int64(last) - int64(first) + 1
+	return b.Entries(ctx, func(ctx context.Context, apply func(replay.Entry) error) error {
+		return readCopies(ctx, auditor, first, func(e replay.Entry) error {
+			h.read.Store(int64(e.Audit - first))
+			return apply(e)
+		}, "observed", "recommended", "parked", "released", "refused")
+	})
+}
+
+// readCopies hands the entries of AUDIT of some kinds to apply. What is a copy of
+// nothing is handed over as it stands.
+func readCopies(ctx context.Context, a client.Auditor, from uint64, apply func(replay.Entry) error, kinds ...string) error {
+	return a.Kinds(ctx, from, func(r schemas.Record) error { return apply(copied(r)) }, kinds...)
+}
+
+func (h *history) tick(records int) {
+	h.records += records
+	h.meter.show("%s%d records, %.0f a second", h.meter.far(h.read.Load(), h.total), h.records, h.meter.perSecond(h.records))
+}
+
+// complain says what is wrong with a line.
+func (h *history) complain(line replay.Line, err error) {
+	switch h.bad++; {
+	case h.bad <= maxComplaints && line.Number == 0:
+		h.meter.done()
+		say(h.stderr, "holdpoint: %s", err)
+	case h.bad <= maxComplaints:
+		h.meter.done()
+		say(h.stderr, "holdpoint: %s: %s", line, err)
+	case h.bad == maxComplaints+1:
+		say(h.stderr, "holdpoint: more like that are counted and not named")
+	}
+}
+
+// verdict is the error that a history with bad lines ends with.
+func (h *history) verdict() error {
+	if h.bad == 0 {
+		return nil
+	}
+	return hint(fmt.Errorf("lines that are no records of the audit: %d; all others are counted", h.bad), "\"holdpoint audit export\" writes what this reads")
+}
+
+// changeFile is the file with a line on every change; without a file it writes nothing.
+type changeFile struct {
+	file *os.File
+	w    *bufio.Writer
+}
+
+func createChanges(path string) (*changeFile, error) {
+	if path == "" {
+		return &changeFile{}, nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("writing the changes: %w", err)
+	}
+	return &changeFile{f, bufio.NewWriterSize(f, 64<<10)}, nil
+}
+
+func (c *changeFile) write(one replay.Case) error {
+	if c.w == nil {
+		return nil
+	}
+	if err := writeJSONLine(c.w, one); err != nil {
+		return fmt.Errorf("writing the changes: %w", err)
+	}
+	return nil
+}
+
+func (c *changeFile) close() error {
+	if c.w == nil {
+		return nil
+	}
+	if err := errors.Join(c.w.Flush(), c.file.Close()); err != nil {
+		return fmt.Errorf("writing the changes: %w", err)
+	}
+	return nil
+}
