@@ -46,9 +46,8 @@ completions becomes such a file like this:
 
 What an agent had read counts as the log says, by "observed" and by the calls
 before in its session: a parked call as one that somebody released, a refused one
-as one that gave nothing. Calls without a time count as made now, and none of them
-as close to another. Budgets count what the bundle would release, of calls with a
-time.
+as one that gave nothing. Calls without a time count as made now, and none of them as
+close to another. Budgets count what would be released of calls with a time.
 
 A line that is no call is named on standard error and counted, and the exit code is
 1 at the end; all others are counted nevertheless.
