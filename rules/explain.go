@@ -72,7 +72,7 @@ func (b *Bundle) Explain(ctx context.Context, f Facts, at ...Checkpoint) Explana
 	if len(at) == 0 {
 		at = checkpointsOf(0)
 	}
-	b = b.patient()
+	b = b.Patient()
 	e := Explanation{Bundle: b.digest, Action: f.Intent.Action, Flips: []Flip{}, Checkpoints: []CheckpointExplanation{}}
 	for i, c := range at {
 		one := b.explainAt(ctx, c, f)
@@ -92,7 +92,9 @@ func (b *Bundle) Explain(ctx context.Context, f Facts, at ...Checkpoint) Explana
 // explains and tests must not depend on how busy the machine is.
 const patience = 10 * time.Second
 
-func (b *Bundle) patient() *Bundle {
+// Patient returns b for those who can wait: where a gateway was too busy to find out
+// what a rule says, it finds it out.
+func (b *Bundle) Patient() *Bundle {
 	patient := *b
 	patient.limits.Time = patience
 	return &patient

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
@@ -12,6 +13,7 @@ import (
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
+	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // program is an expression that can be evaluated, concurrently.
@@ -124,6 +126,13 @@ func (p *program) run(ctx context.Context, vars cel.Activation) (ref.Val, error)
 	return v, nil
 }
 
+// tooLong begins what is said of a rule that was cut off by time.
+const tooLong = "takes too long"
+
+// TookTooLong reports whether m says of a rule that it was cut off by time: what it
+// says is not known, and will be another time.
+func TookTooLong(m schemas.Match) bool { return strings.HasPrefix(m.Reason, tooLong) }
+
 // explain puts the ways in which an evaluation is cut off into words.
 func (p *program) explain(err error) error {
 	var cancelled interpreter.EvalCancelledError
@@ -131,7 +140,7 @@ func (p *program) explain(err error) error {
 	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
 		return fmt.Errorf("costs more than %d", p.limits.cost())
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("takes too long: all rules together have %s", p.limits.time())
+		return fmt.Errorf(tooLong+": all rules together have %s", p.limits.time())
 	case errors.Is(err, context.Canceled), errors.Is(err, interpreter.InterruptError{}):
 		return errors.New("interrupted")
 	}

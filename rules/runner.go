@@ -65,7 +65,7 @@ func Test(ctx context.Context, dir fs.FS) (Results, error) {
 		if err := ctx.Err(); err != nil {
 			return Results{}, err
 		}
-		results.Cases = append(results.Cases, count.run(ctx, b.patient(), c))
+		results.Cases = append(results.Cases, count.run(ctx, b.Patient(), c))
 	}
 	results.Coverage = count.coverage()
 	return results, nil

@@ -48,6 +48,10 @@ type Hold struct {
 	At     time.Time `json:"at"`
 	Trail  []Pointer `json:"trail"`
 
+	// Inputs name what else the opinion was formed by when the hold was last
+	// evaluated: what its agent was exposed to.
+	Inputs []Pointer `json:"inputs,omitempty"`
+
 	// States are the hashes of the records of this hold before this one, the
 	// latest last: what a reviewer may have been shown.
 	States []Digest `json:"states,omitempty"`

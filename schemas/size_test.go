@@ -129,7 +129,7 @@ func largestRecords(in schemas.Intent) map[string]schemas.Content {
 				Decision: largestPointer(schemas.Decisions)(i), At: at,
 			}
 		}),
-		Deadline: at, Remind: at, Bundle: bundle, At: at, Trail: before,
+		Deadline: at, Remind: at, Bundle: bundle, At: at, Trail: before, Inputs: repeated(2, largestPointer(schemas.Exposed)), // the exposure, and one to come
 		States: repeated(maxStates, func(int) schemas.Digest { return digest("state") }),
 	}
 	doubtful := hold

@@ -31,6 +31,9 @@ type ControlState struct {
 	changed chan struct{}  // closed and replaced when policy changes
 	thawed  chan struct{}  // receives when something may go on
 	streams map[schemas.Stream]schemas.StreamMade
+
+	// patience is how long Policy waits for a bundle. It does not change.
+	patience time.Duration
 }
 
 // NewControlState returns the state before the first record.
@@ -41,6 +44,8 @@ func NewControlState(names Directory) *ControlState {
 		changed: make(chan struct{}),
 		thawed:  make(chan struct{}, 1),
 		streams: map[schemas.Stream]schemas.StreamMade{},
+
+		patience: policyWait,
 	}
 }
 
@@ -219,7 +224,7 @@ var errNoPolicy = errors.New("no bundle is active")
 // Policy returns the active bundle. It waits a while for one that is being
 // loaded, and returns an ErrUnavailable if there is none then.
 func (c *ControlState) Policy(ctx context.Context) (Policy, error) {
-	deadline := time.NewTimer(policyWait)
+	deadline := time.NewTimer(c.patience)
 	defer deadline.Stop()
 	for {
 		p, changed := c.loaded()

@@ -305,7 +305,7 @@ func (e *Execute) releaseAsThingsAre(ctx context.Context, h schemas.Hold, at sch
 		return err
 	}
 	next := h.Next(at.Hash(), v.at)
-	next.Opinion, next.Taken, next.Bundle, next.Waiting = v.opinion, v.taken, v.bundle, v.waiting
+	next.Opinion, next.Taken, next.Bundle, next.Waiting, next.Inputs = v.opinion, v.taken, v.bundle, v.waiting, v.inputs()
 	enough, err := e.satisfied(ctx, next, next.Requirements())
 	if err != nil {
 		return err

@@ -130,7 +130,7 @@ func (e *Execute) firstAsThingsAre(ctx context.Context, m matter, rec schemas.Re
 		return err
 	}
 	if v.fault != nil {
-		return e.refuseFirst(ctx, m, *v.fault)
+		return e.settleFirst(ctx, m, refusal(m.intent, v, *v.fault))
 	}
 	switch v.outcome() {
 	case schemas.Refuse:
@@ -241,6 +241,7 @@ func parked(m matter, v verdict, rec schemas.Recommendation) schemas.Hold {
 		Bundle:  v.bundle,
 		At:      v.at,
 		Trail:   m.trail,
+		Inputs:  v.inputs(),
 	}
 	if rec.Opinion.Outcome == schemas.Park {
 		h.Recommended = rec.Opinion.Requirements()

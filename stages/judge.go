@@ -117,10 +117,13 @@ func (j judging) judge(ctx context.Context, in schemas.Intent, said said) (verdi
 		v.opinion = said.binding.Join(v.opinion).Join(j.evaluateAgain(ctx, policy, facts))
 	}
 	if f, frozen := j.Control.Frozen(in.Agent, in.Action); frozen {
-		v.waiting = "frozen: " + f.Scope.String()
+		v.waiting = frozenBy(f.Scope)
 	}
 	return v, nil
 }
+
+// frozenBy says that a release waits for a thaw.
+func frozenBy(s schemas.Scope) string { return "frozen: " + s.String() }
 
 // evaluateAgain returns what the rules of the first two checkpoints say now.
 func (j judging) evaluateAgain(ctx context.Context, policy Policy, facts rules.Facts) schemas.Opinion {

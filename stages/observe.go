@@ -26,8 +26,11 @@ func (o *Observe) Handle(ctx context.Context, r schemas.Record) error {
 	if in.Agent == "" {
 		return fault
 	}
-	rate := o.Rates.Count(in.Agent, in.Proposed)
-	obs, err := observing{o.Common, o.Exposures, rate}.observe(ctx, in, fault)
+	return o.handle(ctx, r, in, fault, o.Rates.Count(in.Agent, in.Proposed))
+}
+
+func (o *Observe) handle(ctx context.Context, r schemas.Record, in schemas.Intent, unreadable error, rate int) error {
+	obs, err := observing{o.Common, o.Exposures, rate}.observe(ctx, in, unreadable)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,241 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
+)
+
+// Again decides once more what the stages decided on an intent: by their code, from
+// its records alone, and without streams. What comes of it must be the bytes that
+// are on record.
+//
+// Times, rates, freezes and what observe took an agent for exposed to are on record
+// as they were, and are taken from there. That a reviewer said yes, or an agent
+// asked for something, needs no deciding. It may be used concurrently.
+type Again struct {
+	// Policy returns the bundle with that digest.
+	Policy func(ctx context.Context, digest schemas.Digest) (Policy, error)
+
+	Eligibility Eligibility
+
+	// Registered knows who was registered when. If nil, records are taken at their
+	// word: their agent was, and so was who voted or was granted something.
+	Registered Registered
+
+	// Copied says that the times of records are when AUDIT copied them.
+	Copied bool
+}
+
+// Registered returns the identity of a name, and whether it was registered at that
+// time. It is not known if CONTROL, as far as it was read, never speaks of it.
+type Registered func(name schemas.Name, at time.Time) (id schemas.Identity, was, known bool)
+
+// Redecision is what came of deciding once more on what a record says.
+type Redecision struct {
+	Record  schemas.Pointer `json:"record"`
+	Subject string          `json:"subject"`
+
+	// Same says that the record is what was decided again, byte for byte. Otherwise
+	// Differs is the first difference, or Cannot why it was not decided again.
+	Same    bool        `json:"same"`
+	Differs *Difference `json:"differs,omitempty"`
+	Cannot  string      `json:"cannot,omitzero"`
+
+	// Given is what was taken from the records because there was nothing to hold it
+	// against.
+	Given []string `json:"given,omitempty"`
+
+	// Asked is what the rules were asked for this decision, Before what they were
+	// asked for decisions before it that still count.
+	Asked  []Asked `json:"-"`
+	Before []Asked `json:"-"`
+}
+
+// Asked is a checkpoint that was asked, by which bundle, over which facts, and what
+// it said.
+type Asked struct {
+	Bundle  schemas.Digest
+	At      rules.Checkpoint
+	Facts   rules.Facts
+	Opinion schemas.Opinion
+}
+
+// clocks is how far the clock of a stage may be off that of CONTROL: within that, it
+// may have known of a registration or a removal, or not.
+const clocks = 10 * time.Second
+
+// Decide decides again on every record among records that a stage decided on: what
+// was observed, recommended, put on hold, settled and granted. The others are what
+// it goes by: all records of one intent and of what these name, in any order.
+func (a Again) Decide(ctx context.Context, records []schemas.Record) []Redecision {
+	d := a.dossier(records)
+	var all []Redecision
+	for _, stream := range []schemas.Stream{schemas.Observed, schemas.Recommended, schemas.ParkedHolds, schemas.Settled, schemas.Grants} {
+		for _, r := range d.records[stream] {
+			all = append(all, d.decide(ctx, r))
+		}
+	}
+	for i := range all {
+		all[i].Before = d.before(all, all[i])
+	}
+	return all
+}
+
+// decide decides again on one record. Where it hangs on clocks who was registered,
+// either is right.
+func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
+	said := Redecision{Record: r.Pointer(), Subject: r.Subject}
+	t, err := d.retrial(r)
+	var cannot cannotError
+	if errors.As(err, &cannot) {
+		said.Cannot = cannot.Error()
+		return said
+	}
+	if err != nil {
+		said.Differs = &Difference{Recorded: "what cannot be read: " + err.Error(), Decided: "something"}
+		return said
+	}
+	for i, off := range []time.Duration{0, -clocks, clocks} {
+		if one := d.attempt(ctx, t, off, said); i == 0 || one.Same {
+			if said = one; said.Differs == nil || d.Registered == nil {
+				break
+			}
+		}
+	}
+	if said.Differs != nil && slices.ContainsFunc(t.failed, rules.TookTooLong) {
+		said.Differs, said.Cannot = nil, "a rule took too long then"
+	}
+	return said
+}
+
+// attempt decides with those registered who were that much earlier or later.
+func (d *dossier) attempt(ctx context.Context, t retrial, off time.Duration, said Redecision) Redecision {
+	said.Asked, said.Given = nil, nil
+	desk, log, err := d.desk(ctx, t, off, &said)
+	if err == nil {
+		err = t.decide(ctx, desk)
+	}
+	var cannot cannotError
+	switch {
+	case log != nil && log.wrote != nil:
+		said.Differs = differ(t.record, *log.wrote)
+		said.Same = said.Differs == nil
+	case ctx.Err() != nil:
+		said.Cannot = ctx.Err().Error()
+	case errors.As(err, &cannot):
+		said.Cannot = cannot.Error()
+	case errors.Is(err, errNoPolicy):
+		said.Differs = &Difference{Path: "/bundle", Recorded: "none", Decided: "the rules would have been asked"}
+	case err != nil:
+		said.Differs = &Difference{Recorded: t.record.Subject, Decided: err.Error()}
+	default:
+		said.Differs = &Difference{Recorded: t.record.Subject, Decided: "nothing"}
+	}
+	return said
+}
+
+// desk is the stages as they were when a record was written, with a log that has what
+// they read then and takes what they would write.
+type desk struct {
+	observe   *Observe
+	recommend *Recommend
+	execute   *Execute
+}
+
+func (d *dossier) desk(ctx context.Context, t retrial, off time.Duration, said *Redecision) (desk, *recalled, error) {
+	log, err := d.recall(t)
+	if err != nil {
+		return desk{}, nil, err
+	}
+	names := &formerly{dossier: d, at: t.at.Add(off), without: t.unregistered}
+	control, err := d.control(ctx, t, names, said)
+	if err != nil {
+		return desk{}, nil, err
+	}
+	common := Common{Gateway: d.gateway, Log: log, Control: control, Names: names, Now: func() time.Time { return t.at }}
+	eligibility := d.Eligibility
+	if d.guesses(t.voters) {
+		eligibility, said.Given = everyone{}, append(said.Given, "that those who approved were registered, and eligible")
+	}
+	return desk{
+		observe:   &Observe{Common: common, Exposures: t.exposure},
+		recommend: &Recommend{Common: common},
+		execute: &Execute{
+			Common: common, Bell: mute{}, Eligibility: eligibility, Health: well{},
+			Index: NewIndex(common.Now), Limits: DefaultLimits(),
+		},
+	}, log, nil
+}
+
+// control is what CONTROL said when a record was written, as far as the record
+// says so.
+func (d *dossier) control(ctx context.Context, t retrial, names Directory, said *Redecision) (*ControlState, error) {
+	c := NewControlState(names)
+	c.patience = 0
+	if t.bundle != "" {
+		p, err := d.policy(ctx, t.bundle)
+		if err != nil {
+			return nil, err
+		}
+		c.bundles.Add(1, schemas.Activation{Bundle: t.bundle}, "")
+		c.policy = overheard{p, said}
+	}
+	if t.shadow != "" {
+		p, err := d.policy(ctx, t.shadow)
+		if err != nil {
+			return nil, err
+		}
+		c.wanted, c.shadow = t.shadow, p
+	}
+	in := t.intent
+	for _, s := range []schemas.Scope{{All: true}, {Agent: in.Agent}, {Action: in.Action}, {System: in.Action.System()}} {
+		if t.waiting == frozenBy(s) {
+			c.freezes[s] = schemas.Freeze{Scope: s}
+		}
+	}
+	return c, nil
+}
+
+func (d *dossier) policy(ctx context.Context, digest schemas.Digest) (Policy, error) {
+	p, err := d.Policy(ctx, digest)
+	if err == nil && p.Digest() != digest {
+		err = fmt.Errorf("%w: what is there is %s", schemas.ErrInvalid, p.Digest().Short())
+	}
+	if err != nil {
+		return nil, cannotError(fmt.Sprintf("bundle %s is not to be had: %v", digest.Short(), err))
+	}
+	return p, nil
+}
+
+// before returns what was asked for decisions before r that counts for it, too.
+func (d *dossier) before(all []Redecision, of Redecision) []Asked {
+	named := func(p schemas.Pointer) (Redecision, []Asked) {
+		i := slices.IndexFunc(all, func(one Redecision) bool { return one.Record == p })
+		if i < 0 {
+			return Redecision{}, nil
+		}
+		return all[i], slices.Concat(all[i].Before, all[i].Asked)
+	}
+	var asked []Asked
+	recommendation, hold := d.basis(of.Record)
+	for _, p := range recommendation {
+		one, _ := named(p)
+		asked = append(asked, one.Asked...)
+	}
+	h, err := d.heldAs(hold)
+	if err != nil {
+		return asked
+	}
+	if len(of.Asked) == 0 || of.Asked[0].Bundle == h.Bundle {
+		_, asked = named(hold)
+	} else if len(h.Recommended) == 0 {
+		asked = nil
+	}
+	return asked
+}
