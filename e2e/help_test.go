@@ -50,7 +50,8 @@ func sayInstead(example string) []string {
 	for beginning, says := range map[string]string{
 		"review resolve ":          "…not_in_doubt…",            // nothing here is
 		"identity apply ":          "…ann: … with another key…", // it was added before
-		"policy rollback ":         "…not found…",               // there was one bundle
+		"policy rollback ":         "…not found…",
+		"policy pull ":             "…not found…", // there was one bundle
 		"policy diff 9f2c41d07be8": "…not found…",
 	} {
 		if strings.HasPrefix(example, "holdpoint "+beginning) {

@@ -313,15 +313,15 @@ func (r *reporter) budget(b *budget, taken schemas.Taken) Considered {
 }
 
 // roomLeft returns what the parameters that are amounts are compared with.
-func (f *flipper) roomLeft() []compared {
+func roomLeft(p *plan, f Facts) []compared {
 	var found []compared
-	for _, b := range f.plan.budgets {
+	for _, b := range p.budgets {
 		if b.amount == nil {
 			continue
 		}
 		x := b.amount.checked.NativeRep().Expr()
 		if path := paramPath(x); path != nil {
-			left := types.Int(max(0, b.limit-f.facts.taken(b.id).Amount))
+			left := types.Int(max(0, b.limit-f.taken(b.id).Amount))
 			found = append(found, compared{path, left, b.amount.env.shapeOf(x)})
 		}
 	}

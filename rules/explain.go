@@ -17,6 +17,7 @@ import (
 // Explanation says why an opinion is what it is. It is for authors, reviewers and
 // auditors: an agent that reads it learns what to ask for instead.
 type Explanation struct {
+	// Bundle is the one that was asked last.
 	Bundle  schemas.Digest  `json:"bundle"`
 	Action  schemas.Action  `json:"action"`
 	Opinion schemas.Opinion `json:"opinion"`
@@ -33,6 +34,7 @@ type Explanation struct {
 // CheckpointExplanation is what was considered at one checkpoint.
 type CheckpointExplanation struct {
 	At         string          `json:"at"`
+	Bundle     schemas.Digest  `json:"bundle"`
 	Opinion    schemas.Opinion `json:"opinion"`
 	Considered []Considered    `json:"considered"`
 }
@@ -65,6 +67,14 @@ type Part struct {
 	Depth      int    `json:"depth"`
 }
 
+// Question is a checkpoint, the facts that it is asked about, and the bundle that it
+// is asked by: a gateway knows more at the later ones, and may have another bundle.
+type Question struct {
+	Bundle *Bundle
+	At     Checkpoint
+	Facts  Facts
+}
+
 // Explain forms the opinion of the checkpoints, of all if none is named, and says
 // what led to it. It takes its time: where a gateway was too busy to find out what
 // a rule says, Explain finds it out.
@@ -72,19 +82,29 @@ func (b *Bundle) Explain(ctx context.Context, f Facts, at ...Checkpoint) Explana
 	if len(at) == 0 {
 		at = checkpointsOf(0)
 	}
-	b = b.Patient()
-	e := Explanation{Bundle: b.digest, Action: f.Intent.Action, Flips: []Flip{}, Checkpoints: []CheckpointExplanation{}}
+	questions := make([]Question, len(at))
 	for i, c := range at {
-		one := b.explainAt(ctx, c, f)
+		questions[i] = Question{Bundle: b, At: c, Facts: f}
+	}
+	return Explain(ctx, questions...)
+}
+
+// Explain forms the opinion of all the questions, which are about one intent, and
+// says what led to it. It needs at least one.
+func Explain(ctx context.Context, asked ...Question) Explanation {
+	e := Explanation{Flips: []Flip{}, Checkpoints: []CheckpointExplanation{}}
+	asked = slices.Clone(asked)
+	for i, q := range asked {
+		asked[i].Bundle = q.Bundle.Patient()
+		one := asked[i].Bundle.explainAt(ctx, q.At, q.Facts)
+		e.Bundle, e.Action = q.Bundle.digest, q.Facts.Intent.Action
 		if e.Checkpoints = append(e.Checkpoints, one); i == 0 {
 			e.Opinion = one.Opinion
 		} else {
 			e.Opinion = e.Opinion.Join(one.Opinion)
 		}
 	}
-	if p, ok := b.plans[f.Intent.Action]; ok {
-		e.Flips = append(e.Flips, (&flipper{bundle: b, plan: p, facts: f, at: at}).flips(ctx, e.Opinion.Outcome)...)
-	}
+	e.Flips = append(e.Flips, (&flipper{asked: asked}).flips(ctx, e.Opinion.Outcome)...)
 	return e
 }
 
@@ -124,7 +144,7 @@ func (r *reporter) applied(id string) { r.said[id] = true }
 
 func (b *Bundle) explainAt(ctx context.Context, at Checkpoint, f Facts) CheckpointExplanation {
 	r := &reporter{tracer: tracer{options: cel.OptExhaustiveEval}, ranAs: map[*program]run{}, said: map[string]bool{}}
-	x := CheckpointExplanation{At: at.String(), Considered: []Considered{}}
+	x := CheckpointExplanation{At: at.String(), Bundle: b.digest, Considered: []Considered{}}
 	x.Opinion = b.evaluate(ctx, at, f, r)
 	p, ok := b.plans[f.Intent.Action]
 	if !ok {

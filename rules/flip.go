@@ -36,11 +36,7 @@ type Flip struct {
 
 // flipper looks for the smallest change of one parameter.
 type flipper struct {
-	bundle *Bundle
-	plan   *plan
-	facts  Facts
-	at     []Checkpoint
-
+	asked  []Question // about one intent
 	params any
 }
 
@@ -58,7 +54,10 @@ type trial struct {
 
 // flips returns the smallest change for each outcome other than the one it was.
 func (f *flipper) flips(ctx context.Context, was schemas.Outcome) []Flip {
-	d := json.NewDecoder(bytes.NewReader(f.facts.Intent.Params))
+	if len(f.asked) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(f.asked[0].Facts.Intent.Params))
 	d.UseNumber()
 	if d.Decode(&f.params) != nil {
 		return nil
@@ -111,14 +110,16 @@ func (f *flipper) try(ctx context.Context, path []string, value any) (schemas.Ou
 		return 0, false
 	}
 	canonical, err := schemas.Canonical([]byte(jsonText(changed)))
-	if err != nil || f.bundle.CheckParams(f.facts.Intent.Action, canonical) != nil {
+	if err != nil {
 		return 0, false
 	}
-	facts := f.facts
-	facts.Intent.Params = canonical
 	outcome := schemas.Release
-	for _, at := range f.at {
-		outcome = schemas.Strictest(outcome, f.bundle.Evaluate(ctx, at, facts).Outcome)
+	for _, q := range f.asked {
+		if q.Bundle.CheckParams(q.Facts.Intent.Action, canonical) != nil {
+			return 0, false
+		}
+		q.Facts.Intent.Params = canonical
+		outcome = schemas.Strictest(outcome, q.Bundle.Evaluate(ctx, q.At, q.Facts).Outcome)
 	}
 	return outcome, ctx.Err() == nil // what was cut off says nothing
 }
@@ -134,16 +135,20 @@ type compared struct {
 func (f *flipper) comparisons() []compared {
 	var programs []*program
 	var found []compared
-	for _, at := range f.at {
-		for _, r := range f.plan.at(at) {
+	for _, q := range f.asked {
+		plan, known := q.Bundle.plans[q.Facts.Intent.Action]
+		if !known {
+			continue
+		}
+		for _, r := range plan.at(q.At) {
 			programs = append(programs, r.when, r.raise)
 		}
-		if at == Execute {
-			found = append(found, f.roomLeft()...)
+		for _, r := range plan.risks {
+			programs = append(programs, r.when, r.add, r.raise)
 		}
-	}
-	for _, r := range f.plan.risks {
-		programs = append(programs, r.when, r.add, r.raise)
+		if q.At == Execute {
+			found = append(found, roomLeft(plan, q.Facts)...)
+		}
 	}
 	for _, p := range programs {
 		if p == nil {

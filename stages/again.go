@@ -52,9 +52,11 @@ type Redecision struct {
 	Given []string `json:"given,omitempty"`
 
 	// Asked is what the rules were asked for this decision, Before what they were
-	// asked for decisions before it that still count.
-	Asked  []Asked `json:"-"`
-	Before []Asked `json:"-"`
+	// asked for decisions before it that still count. Partial says that there was
+	// more, which is not known.
+	Asked   []Asked `json:"-"`
+	Before  []Asked `json:"-"`
+	Partial bool    `json:"-"`
 }
 
 // Asked is a checkpoint that was asked, by which bundle, over which facts, and what
@@ -82,7 +84,7 @@ func (a Again) Decide(ctx context.Context, records []schemas.Record) []Redecisio
 		}
 	}
 	for i := range all {
-		all[i].Before = d.before(all, all[i])
+		d.recollect(all, &all[i])
 	}
 	return all
 }
@@ -130,6 +132,9 @@ func (d *dossier) attempt(ctx context.Context, t retrial, off time.Duration, sai
 		said.Cannot = ctx.Err().Error()
 	case errors.As(err, &cannot):
 		said.Cannot = cannot.Error()
+	case errors.Is(err, errNoPolicy) && t.bundle != "":
+		_, err := d.policy(ctx, t.bundle)
+		said.Cannot = err.Error()
 	case errors.Is(err, errNoPolicy):
 		said.Differs = &Difference{Path: "/bundle", Recorded: "none", Decided: "the rules would have been asked"}
 	case err != nil:
@@ -153,7 +158,7 @@ func (d *dossier) desk(ctx context.Context, t retrial, off time.Duration, said *
 	if err != nil {
 		return desk{}, nil, err
 	}
-	names := &formerly{dossier: d, at: t.at.Add(off), without: t.unregistered}
+	names := &formerly{dossier: d, at: t.at.Add(off), without: t.unregistered, by: said}
 	control, err := d.control(ctx, t, names, said)
 	if err != nil {
 		return desk{}, nil, err
@@ -161,7 +166,7 @@ func (d *dossier) desk(ctx context.Context, t retrial, off time.Duration, said *
 	common := Common{Gateway: d.gateway, Log: log, Control: control, Names: names, Now: func() time.Time { return t.at }}
 	eligibility := d.Eligibility
 	if d.guesses(t.voters) {
-		eligibility, said.Given = everyone{}, append(said.Given, "that those who approved were registered, and eligible")
+		eligibility = everyone{}
 	}
 	return desk{
 		observe:   &Observe{Common: common, Exposures: t.exposure},
@@ -178,14 +183,10 @@ func (d *dossier) desk(ctx context.Context, t retrial, off time.Duration, said *
 func (d *dossier) control(ctx context.Context, t retrial, names Directory, said *Redecision) (*ControlState, error) {
 	c := NewControlState(names)
 	c.patience = 0
-	if t.bundle != "" {
-		p, err := d.policy(ctx, t.bundle)
-		if err != nil {
-			return nil, err
-		}
+	if p, err := d.policy(ctx, t.bundle); err == nil && p != nil {
 		c.bundles.Add(1, schemas.Activation{Bundle: t.bundle}, "")
 		c.policy = overheard{p, said}
-	}
+	} // or else it is missed if it is asked for
 	if t.shadow != "" {
 		p, err := d.policy(ctx, t.shadow)
 		if err != nil {
@@ -202,40 +203,55 @@ func (d *dossier) control(ctx context.Context, t retrial, names Directory, said 
 	return c, nil
 }
 
+// policy returns the bundle with that digest, or nil for none.
 func (d *dossier) policy(ctx context.Context, digest schemas.Digest) (Policy, error) {
+	if digest == "" {
+		return nil, nil
+	}
 	p, err := d.Policy(ctx, digest)
 	if err == nil && p.Digest() != digest {
-		err = fmt.Errorf("%w: what is there is %s", schemas.ErrInvalid, p.Digest().Short())
+		err = fmt.Errorf("bundle %s: %w: what is there is %s", digest.Short(), schemas.ErrInvalid, p.Digest().Short())
 	}
 	if err != nil {
-		return nil, cannotError(fmt.Sprintf("bundle %s is not to be had: %v", digest.Short(), err))
+		return nil, cannotError(fmt.Sprintf("its rules are not to be had: %v", err))
 	}
 	return p, nil
 }
 
-// before returns what was asked for decisions before r that counts for it, too.
-func (d *dossier) before(all []Redecision, of Redecision) []Asked {
-	named := func(p schemas.Pointer) (Redecision, []Asked) {
-		i := slices.IndexFunc(all, func(one Redecision) bool { return one.Record == p })
-		if i < 0 {
-			return Redecision{}, nil
-		}
-		return all[i], slices.Concat(all[i].Before, all[i].Asked)
-	}
-	var asked []Asked
+// recollect notes what was asked for decisions before one that counts for it, too.
+// Those stand before it.
+func (d *dossier) recollect(all []Redecision, of *Redecision) {
 	recommendation, hold := d.basis(of.Record)
-	for _, p := range recommendation {
-		one, _ := named(p)
-		asked = append(asked, one.Asked...)
-	}
 	h, err := d.heldAs(hold)
-	if err != nil {
-		return asked
+	switch {
+	case err != nil: // there is none
+	case len(of.Asked) == 0 || of.Asked[0].Bundle == h.Bundle:
+		of.recall(all, hold)
+		return
+	case len(h.Recommended) == 0:
+		return
 	}
-	if len(of.Asked) == 0 || of.Asked[0].Bundle == h.Bundle {
-		_, asked = named(hold)
-	} else if len(h.Recommended) == 0 {
-		asked = nil
+	for _, p := range recommendation {
+		of.recall(all, p)
 	}
-	return asked
+}
+
+// recall adds what was asked for the decision that p names, and before it.
+func (r *Redecision) recall(all []Redecision, p schemas.Pointer) {
+	i := slices.IndexFunc(all, func(one Redecision) bool { return one.Record == p })
+	if i < 0 || all[i].Cannot != "" && len(all[i].Asked) == 0 {
+		r.Partial = true
+		return
+	}
+	for _, a := range slices.Concat(all[i].Before, all[i].Asked) {
+		if !slices.ContainsFunc(r.Before, a.same) {
+			r.Before = append(r.Before, a)
+		}
+	}
+	r.Partial = r.Partial || all[i].Partial
+}
+
+// same reports whether two asked the same.
+func (a Asked) same(b Asked) bool {
+	return a.Bundle == b.Bundle && a.At == b.At && a.Facts.Now.Equal(b.Facts.Now)
 }

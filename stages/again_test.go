@@ -82,7 +82,11 @@ func (s *sim) again() Again {
 func (s *sim) dossiers() map[schemas.Key][]schemas.Record {
 	s.t.Helper()
 	s.refresh()
-	all := map[schemas.Key][]schemas.Record{}
+	all, exposed := map[schemas.Key][]schemas.Record{}, []schemas.Record(nil)
+	must(s.t, s.logs[schemas.RoleExecute].Tail(schemas.Exposed, "", 1).Read(s.t.Context(), func(r schemas.Record) error {
+		exposed = append(exposed, r) // of histories before this one, too
+		return nil
+	}))
 	for stream, c := range s.copies {
 		for _, r := range c.records {
 			if k := keyIn(r); stream != schemas.Exposed && stream != schemas.Control {
@@ -91,11 +95,10 @@ func (s *sim) dossiers() map[schemas.Key][]schemas.Record {
 		}
 	}
 	for k := range maps.Keys(all) {
-		for _, stream := range []schemas.Stream{schemas.Exposed, schemas.Intents} {
-			for _, r := range s.copies[stream].records {
-				if keyIn(r) != k || stream == schemas.Exposed {
-					all[k] = append(all[k], r)
-				}
+		all[k] = append(all[k], exposed...)
+		for _, r := range s.copies[schemas.Intents].records {
+			if keyIn(r) != k { // one may withdraw it
+				all[k] = append(all[k], r)
 			}
 		}
 	}

@@ -180,6 +180,7 @@ type formerly struct {
 	*dossier
 	at      time.Time
 	without bool // the agent, as the record says
+	by      *Redecision
 }
 
 // ByName implements Directory.
@@ -190,6 +191,9 @@ func (f *formerly) ByName(name schemas.Name) (schemas.Identity, bool) {
 		}
 	}
 	id, known := f.guessed[name]
+	if id.Role == schemas.RoleReviewer {
+		f.by.Given = []string{"that those who approved were registered, and eligible"}
+	}
 	return id, known && !(f.without && id.Role == schemas.RoleAgent)
 }
 
@@ -217,7 +221,7 @@ func (o overheard) Evaluate(ctx context.Context, at rules.Checkpoint, f rules.Fa
 	return opinion
 }
 
-// everyone is eligible.
+// everyone who voted is eligible, for want of knowing better.
 type everyone struct{}
 
 func (everyone) Eligible(context.Context, string, rules.Reviewer, schemas.AgentFacts, schemas.Action) (bool, error) {

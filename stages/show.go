@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,40 +83,15 @@ func (e *Execute) trail(ctx context.Context, k schemas.Key) ([]schemas.Record, e
 	if len(found) == 0 {
 		return nil, schemas.ErrNotFound
 	}
-	trail, err := begins(found)
-	if err != nil {
-		return nil, err
-	}
-	before, err := e.before(ctx, trail)
+	before, err := e.named(ctx, found)
 	return append(before, found...), err
 }
 
-// begins returns the trail of the first hold or settlement among records. Others
-// may say something of an intent before the gate does.
-func begins(records []schemas.Record) ([]schemas.Pointer, error) {
-	for _, r := range records {
-		switch r.Stream {
-		case schemas.ParkedHolds:
-			var h schemas.Hold
-			err := read(r, &h)
-			return h.Trail, err
-		case schemas.Settled:
-			var s schemas.Settlement
-			err := read(r, &s)
-			return s.Trail, err
-		}
-	}
-	return nil, nil
-}
-
-// before returns the records that a trail names from before a hold and a
-// settlement.
-func (e *Execute) before(ctx context.Context, trail []schemas.Pointer) ([]schemas.Record, error) {
+// named returns the records that those found name, and that are none of them: what
+// came before a hold and a settlement, and what else they were decided by.
+func (e *Execute) named(ctx context.Context, found []schemas.Record) ([]schemas.Record, error) {
 	var records []schemas.Record
-	for _, p := range trail {
-		if p.Stream != schemas.Intents && p.Stream != schemas.Observed && p.Stream != schemas.Recommended {
-			continue
-		}
+	for _, p := range Named(found) {
 		r, err := e.Log.At(ctx, p.Stream, p.Seq)
 		if errors.Is(err, schemas.ErrNotFound) {
 			continue // trimmed
@@ -126,4 +102,30 @@ func (e *Execute) before(ctx context.Context, trail []schemas.Pointer) ([]schema
 		records = append(records, r)
 	}
 	return records, nil
+}
+
+// Named returns what the holds, the settlement and the grants among records name
+// that is not among them, in the order in which an intent passes the streams.
+func Named(records []schemas.Record) []schemas.Pointer {
+	var named []schemas.Pointer
+	for _, r := range records {
+		var h schemas.Hold
+		var s schemas.Settlement
+		var g schemas.Grant
+		switch {
+		case r.Stream == schemas.ParkedHolds && schemas.Read(r, &h) == nil:
+			named = slices.Concat(named, h.Trail, h.Inputs)
+		case r.Stream == schemas.Settled && schemas.Read(r, &s) == nil:
+			named = append(named, s.Trail...)
+		case r.Stream == schemas.Grants && schemas.Read(r, &g) == nil:
+			named = append(named, g.Trail...)
+		}
+	}
+	order := schemas.Streams()
+	slices.SortStableFunc(named, func(a, b schemas.Pointer) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Stream), slices.Index(order, b.Stream)), cmp.Compare(a.Seq, b.Seq))
+	})
+	return slices.DeleteFunc(slices.Compact(named), func(p schemas.Pointer) bool {
+		return slices.ContainsFunc(records, func(r schemas.Record) bool { return r.Stream == p.Stream && r.Seq == p.Seq })
+	})
 }

@@ -22,7 +22,7 @@ func policyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(policyCheckCommand(), policyTestCommand(), policyExplainCommand(), policyFmtCommand(), policyInitCommand(),
-		policyPushCommand(), policyHistoryCommand(), policyDiffCommand(), policyRollbackCommand(), policyShadowCommand(), policyBacktestCommand())
+		policyPushCommand(), policyPullCommand(), policyHistoryCommand(), policyDiffCommand(), policyRollbackCommand(), policyShadowCommand(), policyBacktestCommand())
 	return cmd
 }
 

@@ -81,7 +81,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), provisionCommand(), identityCommand(),
 		submitCommand(), reviewCommand(), executeCommand(),
-		listCommand(), watchCommand(), showCommand(), catalogCommand(),
+		listCommand(), watchCommand(), showCommand(), whyCommand(), catalogCommand(),
 		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(),
 		replayCommand(), benchCommand(), demoCommand(), versionCommand(),
 	)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -77,43 +75,6 @@ func fetchTrail(cmd *cobra.Command, k schemas.Key) ([]schemas.Record, *schemas.S
 	}
 	status, err := client.Agent{Conn: conn}.Status(cmd.Context(), k.ID)
 	return records, &status, err
-}
-
-// trailFromAudit finds the records of an intent among those of its agent.
-func trailFromAudit(ctx context.Context, a client.Auditor, k schemas.Key) ([]schemas.Record, error) {
-	if k.Agent == "" {
-		return nil, usage("%s: an auditor gives AGENT/ID", k.ID)
-	}
-	var records []schemas.Record
-	err := a.Tail(k.Agent, 1).Read(ctx, func(r schemas.Record) error {
-		origin, err := broker.Origin(r)
-		if err == nil && about(origin, k) {
-			records = append(records, origin)
-		}
-		return nil
-	})
-	if err == nil && len(records) == 0 {
-		err = fmt.Errorf("%s: %w", k, schemas.ErrNotFound)
-	}
-	return records, err
-}
-
-// about reports whether a record is about an intent. Those of the first streams
-// say so only inside.
-func about(r schemas.Record, k schemas.Key) bool {
-	s, _ := schemas.ParseSubject(r.Subject)
-	switch r.Stream {
-	case schemas.Intents:
-		in, _ := schemas.ReadIntent("", r)
-		return in.Key() == k
-	case schemas.Observed:
-		var o schemas.Observation
-		return schemas.Read(r, &o) == nil && o.Intent.Key() == k
-	case schemas.Recommended:
-		var rec schemas.Recommendation
-		return schemas.Read(r, &rec) == nil && rec.Intent.Key() == k
-	}
-	return s.Agent == k.Agent && s.Intent == k.ID
 }
 
 // inOrder sorts the records of an intent by when they were accepted. Those that an
@@ -184,6 +145,8 @@ func chapter(r schemas.Record) (string, []string) {
 		return decoded(r, "reported", &schemas.Report{}, reportChapter)
 	case schemas.Rejected:
 		return decoded(r, "rejected", &schemas.Rejection{}, rejectedChapter)
+	case schemas.Exposed:
+		return decoded(r, "exposed", &schemas.Exposure{}, exposedChapter)
 	}
 	return controlChapter(r)
 }
@@ -286,6 +249,14 @@ func matchLine(m schemas.Match) string {
 		line += ", " + m.Reason
 	}
 	return line
+}
+
+func exposedChapter(e *schemas.Exposure) []string {
+	lines := []string{fmt.Sprintf("%s to the results of %d actions", e.Agent, len(e.Seen))}
+	for _, seen := range e.Seen {
+		lines = append(lines, fmt.Sprintf("%s: %s, until %s", seen.Action, strings.Join(seen.Labels, ", "), seen.Until.Local().Format(time.DateTime)))
+	}
+	return lines
 }
 
 func holdChapter(h *schemas.Hold) []string {
