@@ -27,6 +27,7 @@ type hold struct {
 	written  time.Time
 	copied   time.Time
 	trail    []schemas.Pointer
+	inputs   []schemas.Pointer
 
 	// unseen says that there were states before the reading.
 	unseen bool
@@ -38,7 +39,7 @@ func newHold(h schemas.Hold, r schemas.Record) *hold {
 		at: r.Pointer(), key: h.Intent.Key(), matter: matterOf(h.Intent), action: h.Intent.Action,
 		state: h.State, queue: h.Queue,
 		outcome: h.Opinion.Outcome, risk: h.Opinion.Risk, needs: h.Requirements(), votes: h.Votes, doubt: h.Doubt,
-		deadline: h.Deadline, latest: latest, written: h.At, copied: r.Time, trail: h.Trail,
+		deadline: h.Deadline, latest: latest, written: h.At, copied: r.Time, trail: h.Trail, inputs: h.Inputs,
 	}
 }
 
@@ -90,6 +91,11 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 	if before.state != "" || h.first(before) {
 		all = append(all, h.changes(before))
 	}
+	for _, p := range h.inputs {
+		if !slices.Contains(before.inputs, p) {
+			all = append(all, v.saw(h.key.Agent, p))
+		}
+	}
 	switch {
 	case h.doubt != nil:
 		all = append(all, v.doubted(t, h, before))
@@ -99,6 +105,21 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 		all = append(all, v.closed(t, h))
 	}
 	return worst(all...)
+}
+
+// saw says why the opinion of a hold cannot have been formed by what p names: what its
+// agent was exposed to, or what was taken of a budget.
+func (v *Verifier) saw(agent schemas.Name, p schemas.Pointer) error {
+	if p.Stream != schemas.Budgets {
+		return v.exposed(agent, p)
+	}
+	if err := v.reached(p); err != nil {
+		return err
+	}
+	if v.budgets.all[p.Seq].hash != markOf(string(p.Hash)) {
+		return fmt.Errorf("names %s, which says something else", p)
+	}
+	return nil
 }
 
 // once says why a vote of h may not be the second of its person.

@@ -47,9 +47,19 @@ func TestHolds(t *testing.T) {
 			return i.vote("bob", schemas.Approve).held, "drops a vote of PARKED/2"
 		},
 		"a vote is another's": then("drops a vote of PARKED/2", func(h *schemas.Hold) { h.Votes[0].Reviewer, h.Votes[0].Person = "bob", "bob" }),
-		"the queue changes":   then("stands in queue sales, and PARKED/2 in queue billing", func(h *schemas.Hold) { h.Queue = "sales" }),
-		"the words change":    then("holds something else than PARKED/2", func(h *schemas.Hold) { h.Intent.Reason = "please" }),
-		"the trail changes":   then("does not follow the trail of PARKED/2", func(h *schemas.Hold) { h.Trail[0].Hash = digestOf("x") }),
+		"by the exposure of another": func(h *history) (schemas.Pointer, string) {
+			p := h.expose("bit")
+			return h.refund(parks(1)).park(func(h *schemas.Hold) { h.Inputs = []schemas.Pointer{p} }).held, "names EXPOSED/1, which says something else or is about something else"
+		},
+		"by an exposure that never was": then("names EXPOSED/1, which is not in AUDIT", func(h *schemas.Hold) {
+			h.Inputs = []schemas.Pointer{{Stream: schemas.Exposed, Seq: 1, Hash: digestOf("x")}}
+		}),
+		"by what has no part in it": parked("names DECISIONS/1, which has no part in it", func(h *schemas.Hold) {
+			h.Inputs = []schemas.Pointer{{Stream: schemas.Decisions, Seq: 1, Hash: digestOf("x")}}
+		}),
+		"the queue changes": then("stands in queue sales, and PARKED/2 in queue billing", func(h *schemas.Hold) { h.Queue = "sales" }),
+		"the words change":  then("holds something else than PARKED/2", func(h *schemas.Hold) { h.Intent.Reason = "please" }),
+		"the trail changes": then("does not follow the trail of PARKED/2", func(h *schemas.Hold) { h.Trail[0].Hash = digestOf("x") }),
 		"the deadline moves": then("waits until 2026-03-05T12:00:00Z, and PARKED/2 until 2026-03-04T13:00:00Z", func(h *schemas.Hold) {
 			h.Deadline = noon.Add(24 * time.Hour)
 		}),

@@ -292,6 +292,10 @@ var stories = map[string]func(h *history){
 		h.wait(2 * time.Hour)
 		h.expose("bot")
 	},
+	"parked by what its agent was exposed to": func(h *history) {
+		seen := h.expose("bot", schemas.Seen{Action: "shop.look", Labels: []string{"pii"}, Until: h.now.Add(time.Hour)})
+		h.refund(parks(1)).park(func(h *schemas.Hold) { h.Inputs = []schemas.Pointer{seen} }).vote("ann", schemas.Approve).release()
+	},
 	"still open": func(h *history) {
 		h.propose("shop.refund", `{}`)
 		h.propose("shop.refund", `{}`).observe()

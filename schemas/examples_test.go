@@ -101,6 +101,7 @@ func examples() map[string][]any {
 			},
 		},
 		"hold": {schemas.Hold{
+			Inputs: []schemas.Pointer{pointer(schemas.Exposed, 6)},
 			Intent: in, State: schemas.InDoubt, Waiting: "frozen", Queue: "money", Opinion: opinion(), Recommended: approvals(),
 			Votes:    []schemas.Vote{{Reviewer: "ann", Person: "ann@acme.example", Verdict: schemas.Approve, Decision: pointer(schemas.Decisions, 3), At: at}},
 			Deadline: at.Add(time.Hour), Remind: at.Add(time.Minute),
