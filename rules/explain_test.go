@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/holdpoint/holdpoint/rules"
+	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // TestExplain explains every case of a bundle. What it says must be what
@@ -91,6 +94,96 @@ func TestFactsOfFile(t *testing.T) {
 		var mistakes rules.Mistakes
 		if !errors.As(err, &mistakes) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestExplainEachCheckpoint: what each checkpoint is asked about counts for it alone,
+// in what was considered and in what would have changed the outcome.
+func TestExplainEachCheckpoint(t *testing.T) {
+	t.Parallel()
+	const catalog = `
+version: 1
+systems:
+  s:
+    queue: q
+    operations:
+      o:
+        effect: write
+        params: {type: object, required: [n], properties: {n: {type: integer, minimum: 0, maximum: 1000}}}
+      r: {effect: read, labels: [untrusted]}
+`
+	load := func(policy string) *rules.Bundle {
+		t.Helper()
+		b, err := rules.Load(fstest.MapFS{"catalog.yaml": {Data: []byte(catalog)}, "policy.yaml": {Data: []byte(policy)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	b := load(`
+version: 1
+rules:
+  - {id: hurry, at: observe, actions: [s.o], when: rate > 3, outcome: park}
+  - {id: flows, at: recommend, actions: [s.o], when: params.n <= 100, outcome: release}
+  - {id: tainted, at: execute, actions: [s.o], when: "'untrusted' in exposure.labels && params.n > 10", outcome: park}
+  - {id: night, at: execute, actions: [s.o], when: now.getHours() < 6, outcome: refuse}
+`)
+	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	then := rules.Facts{Intent: schemas.Intent{Action: "s.o", Params: []byte(`{"n":50}`)}, Rate: 1, Now: noon}
+	now := then
+	now.Rate, now.Exposure = 0, schemas.ExposureFacts{Labels: []string{"untrusted"}, Actions: []schemas.Action{"s.r"}}
+	ask := func(b *rules.Bundle, at rules.Checkpoint, f rules.Facts) rules.Question {
+		return rules.Question{Bundle: b, At: at, Facts: f}
+	}
+	before := []rules.Question{ask(b, rules.Observe, then), ask(b, rules.Recommend, then)}
+	night := now
+	night.Now = noon.Add(14 * time.Hour)
+	other := load("version: 1\nrules:\n  - {id: few, at: recommend, actions: [s.o], when: params.n < 20, outcome: release}\n")
+	for name, c := range map[string]struct {
+		last  []rules.Question
+		want  schemas.Outcome
+		flips []string
+	}{
+		"as it was":            {[]rules.Question{ask(b, rules.Execute, then)}, schemas.Release, []string{"parked if params.n ≥ 101"}},
+		"exposed meanwhile":    {[]rules.Question{ask(b, rules.Execute, now)}, schemas.Park, []string{"released if params.n ≤ 10"}},
+		"at night":             {[]rules.Question{ask(b, rules.Execute, night)}, schemas.Refuse, nil},
+		"by other rules, too":  {[]rules.Question{ask(other, rules.Execute, now), ask(other, rules.Recommend, now)}, schemas.Park, []string{"released if params.n ≤ 19"}},
+		"that know it nowhere": {[]rules.Question{ask(load("version: 1\n"), rules.Recommend, now)}, schemas.Park, nil},
+	} {
+		e := rules.Explain(t.Context(), append(slices.Clone(before), c.last...)...)
+		var flips []string
+		for _, f := range e.Flips {
+			flips = append(flips, f.Text)
+		}
+		if e.Opinion.Outcome != c.want || !slices.Equal(flips, c.flips) {
+			t.Errorf("%s: got %s and %q, want %s and %q", name, e.Opinion.Outcome, flips, c.want, c.flips)
+		}
+		if got := e.Checkpoints[2]; got.Bundle != c.last[0].Bundle.Digest() || len(e.Checkpoints) != 2+len(c.last) {
+			t.Errorf("%s: got %+v, want the bundle that was asked", name, e.Checkpoints)
+		}
+	}
+}
+
+// TestTookTooLong tells a rule that was cut off by time from one that fails.
+func TestTookTooLong(t *testing.T) {
+	t.Parallel()
+	files := fstest.MapFS{
+		"catalog.yaml": {Data: []byte("version: 1\nsystems:\n  s:\n    queue: q\n    operations:\n      o: {effect: write, params: {type: object}}\n")},
+		"policy.yaml":  {Data: []byte("version: 1\nrules:\n  - {id: r, at: recommend, actions: [s.o], when: params.n > 1, outcome: release}\n")},
+	}
+	f := rules.Facts{Intent: schemas.Intent{Action: "s.o", Params: []byte(`{}`)}}
+	for limit, want := range map[time.Duration]bool{time.Nanosecond: true, time.Minute: false} {
+		b, err := rules.Limits{Time: limit}.Load(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := b.Evaluate(t.Context(), rules.Recommend, f).Failed
+		if len(failed) != 1 || rules.TookTooLong(failed[0]) != want {
+			t.Errorf("with %s: got %v, want that it took too long: %t", limit, failed, want)
+		}
+		if patient := b.Patient().Evaluate(t.Context(), rules.Recommend, f).Failed; len(patient) != 1 || rules.TookTooLong(patient[0]) {
+			t.Errorf("with patience: got %v, want that it fails", patient)
 		}
 	}
 }

@@ -103,23 +103,62 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 		said.Differs = &Difference{Recorded: "what cannot be read: " + err.Error(), Decided: "something"}
 		return said
 	}
-	for i, off := range []time.Duration{0, -clocks, clocks} {
-		if one := d.attempt(ctx, t, off, said); i == 0 || one.Same {
-			if said = one; said.Differs == nil || d.Registered == nil {
+	for i, as := range d.doubts(t) {
+		if one := d.attempt(ctx, t, as, said); i == 0 || one.Same {
+			if said = one; said.Differs == nil {
 				break
 			}
 		}
 	}
-	if said.Differs != nil && slices.ContainsFunc(t.failed, rules.TookTooLong) {
-		said.Differs, said.Cannot = nil, "a rule took too long then"
+	switch {
+	case said.Differs == nil:
+	case slices.ContainsFunc(t.failed, rules.TookTooLong):
+		said.Differs, said.Cannot = nil, tookTooLong.Error()
+	case said.Differs.Path == "" && d.guesses(t.voters):
+		said.Differs, said.Cannot = nil, unknownVoter.Error()
 	}
 	return said
 }
 
-// attempt decides with those registered who were that much earlier or later.
-func (d *dossier) attempt(ctx context.Context, t retrial, off time.Duration, said Redecision) Redecision {
+// supposed is what is taken for true of who is registered: those who were that much
+// earlier or later, and that an agent of which nothing else is known declares its
+// sessions.
+type supposed struct {
+	off      time.Duration
+	sessions string
+}
+
+// doubts returns what may have been so when a record was written.
+func (d *dossier) doubts(t retrial) []supposed {
+	all := []supposed{{}}
+	if d.Registered != nil {
+		all = append(all, supposed{off: -clocks}, supposed{off: clocks})
+	}
+	if _, known := d.registered(t.intent.Agent, t.at); !known {
+		all = append(all, supposed{sessions: schemas.SessionsDeclared})
+	}
+	return all
+}
+
+// registered returns the identity of a name if it is known who was registered.
+func (d *dossier) registered(name schemas.Name, at time.Time) (tenure, bool) {
+	if d.Registered == nil {
+		return tenure{}, false
+	}
+	id, was, known := d.Registered(name, at)
+	return tenure{id, was}, known
+}
+
+// tenure is an identity, and whether it was registered at a time.
+type tenure struct {
+	schemas.Identity
+	was bool
+}
+
+// attempt decides with what is supposed.
+func (d *dossier) attempt(ctx context.Context, t retrial, as supposed, said Redecision) Redecision {
 	said.Asked, said.Given = nil, nil
-	desk, log, err := d.desk(ctx, t, off, &said)
+	desk, log, err := d.desk(ctx, t, as, &said)
 	if err == nil {
 		err = t.decide(ctx, desk)
 	}
@@ -153,12 +192,12 @@ type desk struct {
 	execute   *Execute
 }
 
-func (d *dossier) desk(ctx context.Context, t retrial, off time.Duration, said *Redecision) (desk, *recalled, error) {
+func (d *dossier) desk(ctx context.Context, t retrial, as supposed, said *Redecision) (desk, *recalled, error) {
 	log, err := d.recall(t)
 	if err != nil {
 		return desk{}, nil, err
 	}
-	names := &formerly{dossier: d, at: t.at.Add(off), without: t.unregistered, by: said}
+	names := &formerly{dossier: d, at: t.at.Add(as.off), sessions: as.sessions, without: t.unregistered, by: said}
 	control, err := d.control(ctx, t, names, said)
 	if err != nil {
 		return desk{}, nil, err

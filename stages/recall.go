@@ -68,10 +68,7 @@ func (d *dossier) guess(id schemas.Identity) {
 // guesses reports whether of any of these votes is only known what the vote says.
 func (d *dossier) guesses(votes []schemas.Vote) bool {
 	return slices.ContainsFunc(votes, func(v schemas.Vote) bool {
-		if d.Registered == nil {
-			return true
-		}
-		_, _, known := d.Registered(v.Reviewer, v.At)
+		_, known := d.registered(v.Reviewer, v.At)
 		return !known
 	})
 }
@@ -178,31 +175,32 @@ func matches(filter, subject string) bool {
 // formerly is who was registered at a moment.
 type formerly struct {
 	*dossier
-	at      time.Time
-	without bool // the agent, as the record says
-	by      *Redecision
+	at       time.Time
+	sessions string // what an agent is guessed to do with them
+	without  bool   // the agent, as the record says
+	by       *Redecision
 }
 
 // ByName implements Directory.
 func (f *formerly) ByName(name schemas.Name) (schemas.Identity, bool) {
-	if f.Registered != nil {
-		if id, was, known := f.Registered(name, f.at); known {
-			return id, was
-		}
+	if known, ok := f.registered(name, f.at); ok {
+		return known.Identity, known.was
 	}
 	id, known := f.guessed[name]
-	if id.Role == schemas.RoleReviewer {
+	switch id.Role {
+	case schemas.RoleReviewer:
 		f.by.Given = []string{"that those who approved were registered, and eligible"}
+	case schemas.RoleAgent:
+		id.Sessions = f.sessions
+		return id, known && !f.without
 	}
-	return id, known && !(f.without && id.Role == schemas.RoleAgent)
+	return id, known
 }
 
 // Ever implements Directory.
 func (f *formerly) Ever(name schemas.Name) (schemas.Identity, bool) {
-	if f.Registered != nil {
-		if id, _, known := f.Registered(name, f.at); known {
-			return id, true
-		}
+	if known, ok := f.registered(name, f.at); ok {
+		return known.Identity, true
 	}
 	id, known := f.guessed[name]
 	return id, known

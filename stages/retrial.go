@@ -40,7 +40,8 @@ const (
 	ofOtherID    cannotError = "its id was used for another intent, which decided it"
 	ofOthers     cannotError = "how many intents of its agent waited is on no record"
 	withoutTrail cannotError = "its trail does not lead to what it was decided on"
-	unknownVoter cannotError = "whether the vote counts hangs on who is registered, which is not known here; an auditor knows"
+	tookTooLong  cannotError = "a rule took too long then"
+	unknownVoter cannotError = "which votes count hangs on who is registered, which is not known here; an auditor knows"
 )
 
 // retrial returns what it takes to decide again on r, a cannotError, or why r
