@@ -90,7 +90,9 @@ func (e *Execute) writeHold(ctx context.Context, h schemas.Hold, last uint64, tr
 	if h.Waiting == "" {
 		e.Bell.Hold(h.Queue, h.Intent.Key(), string(h.State))
 	}
-	if h.State == schemas.Parked || h.State == schemas.InDoubt {
+	// A further state of what is parked is nothing new to its agent: it could count
+	// the votes.
+	if h.State == schemas.Parked && len(h.States) == 0 || h.State == schemas.InDoubt {
 		e.Bell.Intent(h.Intent.Key(), h.State)
 	}
 	return r, nil
