@@ -179,6 +179,36 @@ func (s suite) run(t *testing.T) {
 	checkExposure(t, readAudit(ctx, t, auditor, calls, len(exposed)), exposed)
 	s.checkVerdicts(t, sessions)
 	checkPerformed(t, calls, performed)
+	bundled, err := filepath.Abs(dir)
+	must(t, err)
+	g.checkAgain(calls, "--key", filepath.Join(g.dir, "aud.key"), "--bundle", bundled)
+}
+
+// checkAgain decides again on some of the calls, from the audit and the bundle alone:
+// what comes of it must be on record, byte for byte.
+func (g gate) checkAgain(calls []*call, flags ...string) {
+	g.t.Helper()
+	const some = 12
+	for i := 0; i < len(calls); i += max(1, len(calls)/some) {
+		var why struct {
+			Identical int
+			Again     []struct {
+				Record schemas.Pointer
+				Same   bool
+				Cannot string
+			}
+		}
+		out := g.run(append([]string{"why", calls[i].key.String(), "-o", "json"}, flags...)...)
+		must(g.t, json.Unmarshal([]byte(out), &why))
+		for _, one := range why.Again {
+			if !one.Same {
+				g.t.Errorf("%s: %s is not what is decided again: %s", calls[i], one.Record, one.Cannot)
+			}
+		}
+		if why.Identical < 3 {
+			g.t.Errorf("%s: %d records were decided again, want the observation, the recommendation and the settlement at least", calls[i], why.Identical)
+		}
+	}
 }
 
 // people starts reviewers and two executors, each a process.

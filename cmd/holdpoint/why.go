@@ -121,6 +121,9 @@ type weighing struct {
 	Opinion schemas.Opinion               `json:"opinion"`
 	Flips   []rules.Flip                  `json:"flips"`
 
+	// Waiting is why the hold waits although nothing is missing.
+	Waiting string `json:"waiting,omitzero"`
+
 	// Partial says that rules before these had a say that is not known.
 	Partial bool `json:"partial,omitzero"`
 }
@@ -196,8 +199,9 @@ func (r *reasons) explain(ctx context.Context, shelf *shelf, records []schemas.R
 		}
 		e := rules.Explain(ctx, questions...)
 		last := one.Asked[len(one.Asked)-1].Facts
+		what, waiting := occasion(records, one.Record)
 		r.Decided = append(r.Decided, weighing{
-			Record: one.Record, What: occasion(records, one.Record), At: last.Now,
+			Record: one.Record, What: what, Waiting: waiting, At: last.Now,
 			Asked: e.Checkpoints[len(one.Before):], Opinion: e.Opinion, Flips: e.Flips, Partial: one.Partial,
 		})
 	}
@@ -210,26 +214,26 @@ func (r *reasons) explain(ctx context.Context, shelf *shelf, records []schemas.R
 	return ctx.Err()
 }
 
-// occasion says for what the rules were asked.
-func occasion(records []schemas.Record, p schemas.Pointer) string {
+// occasion says for what the rules were asked, and what it waits for then.
+func occasion(records []schemas.Record, p schemas.Pointer) (what, waiting string) {
 	i := slices.IndexFunc(records, func(r schemas.Record) bool { return r.Pointer() == p })
 	var h schemas.Hold
 	var s schemas.Settlement
 	switch {
 	case i < 0:
-		return ""
+		return "", ""
 	case schemas.Read(records[i], &h) == nil && len(h.States) == 0:
-		return "put on hold"
-	case h.State != "":
-		return "evaluated again"
+		return "put on hold", h.Waiting
+	case p.Stream == schemas.ParkedHolds:
+		return "evaluated again", h.Waiting
 	case schemas.Read(records[i], &s) == nil:
-		return string(s.State())
+		return string(s.State()), ""
 	case p.Stream == schemas.Grants:
-		return "claimed"
+		return "claimed", ""
 	case p.Stream == schemas.Observed:
-		return "observed"
+		return "observed", ""
 	default:
-		return "recommended"
+		return "recommended", ""
 	}
 }
 

@@ -16,24 +16,18 @@ func (r *reasons) tell(w io.Writer, records []schemas.Record) error {
 		word, lines := chapter(record)
 		say(w, "%s  %-11s  %s", record.Time.Local().Format("15:04:05.000"), word, lines[0])
 	}
-	last := -1
-	for i, d := range r.Decided {
-		r.tellWeighing(w, d)
-		if d.Record.Stream == schemas.ParkedHolds || d.Record.Stream == schemas.Settled || last < 0 {
-			last = i
-		}
+	for _, d := range r.Decided {
+		d.tell(w)
 	}
 	r.tellFaults(w, records)
-	if last >= 0 {
-		r.tellNeeds(w, records)
-	}
+	r.tellNeeds(w)
 	r.tellAgain(w)
 	return nil
 }
 
-// tellWeighing writes what was considered for one record, and what would have changed it
+// tell writes what was considered for one record, and what would have changed it
 // if the intent got its verdict by it.
-func (r *reasons) tellWeighing(w io.Writer, d weighing) {
+func (d weighing) tell(w io.Writer) {
 	for _, c := range d.Asked {
 		say(w, "")
 		when := ""
@@ -50,6 +44,10 @@ func (r *reasons) tellWeighing(w io.Writer, d weighing) {
 	}
 	if d.Record.Stream == schemas.ParkedHolds || d.Record.Stream == schemas.Settled {
 		say(w, "")
+		if d.Waiting != "" {
+			say(w, "it waits, whatever the rules say: %s", d.Waiting)
+			return
+		}
 		if d.Partial {
 			say(w, "what would have changed that is not known: other rules had a say before, and cannot be asked again")
 			return
@@ -84,7 +82,7 @@ func (r *reasons) tellFaults(w io.Writer, records []schemas.Record) {
 }
 
 // tellNeeds writes who had to agree, and who did.
-func (r *reasons) tellNeeds(w io.Writer, records []schemas.Record) {
+func (r *reasons) tellNeeds(w io.Writer) {
 	if len(r.Needs) == 0 {
 		return
 	}
