@@ -23,7 +23,7 @@
 //     leave undone as it likes; what it leaves unanswered is a finding after a
 //     day, and pending until then.
 //   - that the rules and the catalog say what a record claims. They are not
-//     evaluated again, neither for the advice nor for the release and the claim:
+//     evaluated here, neither for the advice nor for the release and the claim:
 //     not the outcome, the risk, the queue of a doubt, the lease, or that an action
 //     is idempotent; nor that an agent's exposure and rate were what observe says.
 //   - that an operator, an agent or an executor wrote what stands under its name.
