@@ -116,8 +116,21 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 		said.Differs, said.Cannot = nil, tookTooLong.Error()
 	case said.Differs.Path == "" && d.guesses(t.voters):
 		said.Differs, said.Cannot = nil, unknownVoter.Error()
+	case t.silent && said.Differs.byRules() && d.readsExposure(ctx, t):
+		said.Differs, said.Cannot = nil, unsaidExposure.Error()
 	}
 	return said
+}
+
+// readsExposure reports whether rules of the action look at what its agent was exposed
+// to.
+func (d *dossier) readsExposure(ctx context.Context, t retrial) bool {
+	p, err := d.policy(ctx, t.bundle)
+	if err != nil || p == nil {
+		return false
+	}
+	action, known := p.Action(t.intent.Action)
+	return known && action.ReadsExposure
 }
 
 // supposed is what is taken for true of who is registered: those who were that much

@@ -127,6 +127,17 @@ func TestDecidedAgainByExposure(t *testing.T) {
 	if len(asked.Before) != 2 || len(asked.Before[1].Facts.Exposure.Labels) != 0 {
 		t.Errorf("asked before was %+v, want observe and recommend without the exposure", asked.Before)
 	}
+	silent := s.decideAgain(s.again(), k, func(r *schemas.Record) {
+		var h schemas.Hold
+		if r.Stream == schemas.ParkedHolds && schemas.Read(*r, &h) == nil {
+			h.Inputs = nil // as a gate wrote it that did not write them down yet
+			d := schemas.Write(h, r.Header["ce-source"][0], h.At, "")
+			r.Body, r.Header = d.Body, d.Header
+		}
+	})
+	if one := silent[schemas.ParkedHolds][0]; one.Cannot != unsaidExposure.Error() {
+		t.Errorf("got %+v %+v, want that the exposure is not on record", one, one.Differs)
+	}
 	gone := s.dossiers()[k]
 	gone = slices.DeleteFunc(gone, func(r schemas.Record) bool { return r.Stream == schemas.Exposed })
 	for _, one := range s.again().Decide(t.Context(), gone) {
@@ -175,5 +186,32 @@ func TestDecidedAgainFrozen(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestDecidedAgainWithoutTheAction: a refusal because another bundle, active by then,
+// does not know the action goes by that bundle, and says so.
+func TestDecidedAgainWithoutTheAction(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 1)
+	k := schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}
+	s.submit(k, "sys.big", `{}`)
+	at := s.recommended()
+	s.activate("narrow")
+	s.deliver(0, at)
+	s.want(k, schemas.Refused, schemas.CodeUnknownAction)
+	if one := s.decideAgain(s.again(), k, unchanged)[schemas.Settled][0]; !one.Same {
+		t.Errorf("got %+v %+v, want the same", one, one.Differs)
+	}
+	silent := func(r *schemas.Record) {
+		var v schemas.Settlement
+		if r.Stream == schemas.Settled && schemas.Read(*r, &v) == nil {
+			v.Bundle = "" // as a gate wrote it that did not write it down yet
+			d := schemas.Write(v, r.Header["ce-source"][0], v.At, "")
+			r.Body, r.Header = d.Body, d.Header
+		}
+	}
+	if one := s.decideAgain(s.again(), k, silent)[schemas.Settled][0]; one.Cannot != unsaidBundle.Error() {
+		t.Errorf("got %+v %+v, want that the bundle is not on record", one, one.Differs)
 	}
 }

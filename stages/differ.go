@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,6 +20,12 @@ type Difference struct {
 	Path     string `json:"path,omitzero"`
 	Recorded string `json:"recorded"`
 	Decided  string `json:"decided"`
+}
+
+// byRules reports whether the two differ in what rules say, and not in the sum of
+// risks, which no rule of execute has a part in.
+func (d Difference) byRules() bool {
+	return d.Path == "" || strings.HasPrefix(d.Path, "/opinion/") && d.Path != "/opinion/risk"
 }
 
 // absent stands for what one of two has and the other has not.

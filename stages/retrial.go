@@ -28,6 +28,7 @@ type retrial struct {
 	unregistered bool           // as the record says of the agent
 	voters       []schemas.Vote // whose registration it hangs on
 	failed       []schemas.Match
+	silent       bool // it is a hold without inputs
 
 	decide func(context.Context, desk) error
 }
@@ -42,6 +43,10 @@ const (
 	withoutTrail cannotError = "its trail does not lead to what it was decided on"
 	tookTooLong  cannotError = "a rule took too long then"
 	unknownVoter cannotError = "which votes count hangs on who is registered, which is not known here; an auditor knows"
+
+	// Gates before these inputs were written down.
+	unsaidExposure cannotError = "what its agent was exposed to is not on record"
+	unsaidBundle   cannotError = "which bundle it goes by is not on record"
 )
 
 // retrial returns what it takes to decide again on r, a cannotError, or why r
@@ -144,7 +149,7 @@ func (d *dossier) held(r schemas.Record) (retrial, error) {
 	}
 	t := retrial{
 		record: r, intent: h.Intent, at: h.At, bundle: h.Bundle, waiting: h.Waiting, inputs: h.Inputs,
-		voters: h.Votes, failed: h.Opinion.Failed,
+		voters: h.Votes, failed: h.Opinion.Failed, silent: len(h.Inputs) == 0,
 	}
 	if len(h.States) == 0 {
 		return t, d.onRecommendation(&t, h.Trail)
@@ -227,8 +232,10 @@ func (d *dossier) settled(r schemas.Record) (retrial, error) {
 		return t, ofOthers
 	case s.Intent.Action == schemas.Withdraw && (s.Outcome == schemas.Release || s.Code == schemas.CodeTooLate || s.Code == schemas.CodeNotFound):
 		return t, ofTarget
-	case s.Code == schemas.CodeInternal && !d.internal(s.Trail):
+	case s.Code == schemas.CodeInternal && !panicked(d.foundAtFault(s.Trail)):
 		return t, afterPanic
+	case s.Bundle == "" && (s.Code == schemas.CodeUnknownAction || s.Code == schemas.CodeInvalid) && d.foundAtFault(s.Trail) == nil:
+		return t, unsaidBundle
 	case !slices.ContainsFunc(s.Trail, func(p schemas.Pointer) bool { return p.Stream == schemas.ParkedHolds }):
 		return t, d.onRecommendation(&t, s.Trail)
 	}
@@ -266,12 +273,14 @@ func (d *dossier) withdrawing(t *retrial, s schemas.Settlement) error {
 	return nil
 }
 
-// internal reports whether the recommendation that a trail names says that a
-// process failed.
-func (d *dossier) internal(trail []schemas.Pointer) bool {
+// foundAtFault returns the fault that the recommendation speaks of that a trail names,
+// or nil.
+func (d *dossier) foundAtFault(trail []schemas.Pointer) *schemas.Fault {
 	var rec schemas.Recommendation
-	at, err := d.named(trail, schemas.Recommended)
-	return err == nil && schemas.Read(at, &rec) == nil && panicked(rec.Fault)
+	if at, err := d.named(trail, schemas.Recommended); err != nil || schemas.Read(at, &rec) != nil {
+		return nil
+	}
+	return rec.Fault
 }
 
 func panicked(f *schemas.Fault) bool { return f != nil && f.Code == schemas.CodeInternal }

@@ -14,7 +14,7 @@ import (
 
 // shelf has the bundles that were given, and gets others from the gate.
 type shelf struct {
-	conn    *client.Conn
+	conn    *client.Conn // nil if there is no gate to ask
 	bundles map[schemas.Digest]*rules.Bundle
 	given   map[schemas.Digest]string // where from
 	asked   map[schemas.Digest]bool
@@ -51,6 +51,10 @@ func (s *shelf) get(ctx context.Context, digest schemas.Digest) (*rules.Bundle, 
 	s.asked[digest] = true
 	if b := s.bundles[digest]; b != nil {
 		return b, nil
+	}
+	if s.conn == nil {
+		s.missing = hint(fmt.Errorf("bundle %s: %w: it was not given", digest.Short(), schemas.ErrNotFound), "give it with --bundle DIR")
+		return nil, s.missing
 	}
 	if s.conn.Role() == schemas.RoleAuditor {
 		s.missing = hint(fmt.Errorf("bundle %s: %w: an auditor reads the audit alone", digest.Short(), schemas.ErrDenied),

@@ -25,9 +25,10 @@ func trailFromAudit(ctx context.Context, a client.Auditor, k schemas.Key) ([]sch
 	if err != nil || len(named) == 0 {
 		return records, err
 	}
-	others, err := readOrigins(ctx, a.Tail(k.Agent, 1), func(r schemas.Record) bool {
+	wanted := func(r schemas.Record) bool {
 		return slices.ContainsFunc(named, func(p schemas.Pointer) bool { return p.Stream == r.Stream && p.Seq == r.Seq })
-	})
+	}
+	others, err := readOrigins(ctx, a.Tail(k.Agent, 1), wanted)
 	return append(records, others...), err
 }
 

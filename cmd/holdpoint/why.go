@@ -18,8 +18,9 @@ import (
 
 func whyCommand() *cobra.Command {
 	var bundles []string
+	var file string
 	cmd := &cobra.Command{
-		Use:   "why ID",
+		Use:   "why [ID]",
 		Short: "Say why an intent was released, parked or refused, and decide it again",
 		Long: `Say why an intent was released, parked or refused: at each checkpoint what was
 considered, with the value of every expression and its parts, what was added to the
@@ -37,30 +38,68 @@ was registered at the time, and is given the bundles with --bundle; the others g
 from the gate. An agent is told what it is always told: the state, a code from a closed
 list, the text that the author of the policy wrote for it, and the deadline.
 
+With -o json the answer has all records in it. Whoever is given that, and the bundles,
+decides again without a gate: with --records, and without an ID.
+
 ID is AGENT/ID, or an id alone if it is unique among what waits.`,
 		Example: `  holdpoint why billing/01JD8X0G5T6M2N8Q4R7V9W3Y1Z --key ann.key
   holdpoint why billing/01JD8X0G5T6M2N8Q4R7V9W3Y1Z --bundle examples/customer-operations --key otto.key`,
-		Args: takes("ID"),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case file != "" && len(args) > 0:
+				return usage("%s: with --records, which intent it is stands in the file", cmd.CommandPath())
+			case file != "":
+				return explainFile(cmd, file, bundles)
+			case len(args) == 0:
+				return usage("%s: ID is missing", cmd.CommandPath())
+			}
 			key, err := parseKey(args[0])
 			if err != nil {
 				return err
 			}
-			conn, _, err := dial(cmd, append(adminRoles(), schemas.RoleAgent, schemas.RoleReviewer, schemas.RoleAuditor)...)
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			if conn.Role() == schemas.RoleAgent {
-				return tellAgent(cmd, client.Agent{Conn: conn}, key)
-			}
-			return explainIntent(cmd, conn, key, bundles)
+			return explainHere(cmd, key, bundles)
 		},
 	}
 	connectionFlags(cmd)
 	cmd.Flags().StringArrayVar(&bundles, "bundle", nil, "`directory` or archive of a bundle that the records name; may be given again")
+	cmd.Flags().StringVar(&file, "records", "", "`file` with the records of an intent, as JSON, to decide without a gate")
 	cmd.ValidArgsFunction = completeIntents
 	return cmd
+}
+
+// explainFile explains an intent whose records stand in a file.
+func explainFile(cmd *cobra.Command, path string, bundles []string) error {
+	e, err := readEvidence(path)
+	if err != nil {
+		return err
+	}
+	shelf, err := shelve(nil, bundles)
+	if err != nil {
+		return err
+	}
+	return explainIntent(cmd, e, shelf)
+}
+
+// explainHere explains an intent of a gate, as far as whoever asks may know it.
+func explainHere(cmd *cobra.Command, k schemas.Key, bundles []string) error {
+	conn, _, err := dial(cmd, append(adminRoles(), schemas.RoleAgent, schemas.RoleReviewer, schemas.RoleAuditor)...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if conn.Role() == schemas.RoleAgent {
+		return tellAgent(cmd, client.Agent{Conn: conn}, k)
+	}
+	e, err := gather(cmd.Context(), conn, k)
+	if err != nil {
+		return err
+	}
+	shelf, err := shelve(conn, bundles)
+	if err != nil {
+		return err
+	}
+	return explainIntent(cmd, e, shelf)
 }
 
 // told is all that an agent is told.
@@ -96,17 +135,16 @@ func tellAgent(cmd *cobra.Command, a client.Agent, k schemas.Key) error {
 
 // reasons is why an intent is where it is.
 type reasons struct {
-	Agent     schemas.Name        `json:"agent"`
-	Intent    schemas.IntentID    `json:"intent"`
-	Records   []schemas.Copy      `json:"records"`
+	Agent  schemas.Name     `json:"agent"`
+	Intent schemas.IntentID `json:"intent"`
+	evidence
 	Decided   []weighing          `json:"decided"`
 	Needs     []schemas.Approval  `json:"needs,omitempty"`
 	Votes     []schemas.Vote      `json:"votes,omitempty"`
 	Again     []stages.Redecision `json:"again"`
 	Identical int                 `json:"identical"`
 
-	eligible   func(schemas.Approval, schemas.Vote) bool
-	registered bool // it is known who was
+	eligible func(schemas.Approval, schemas.Vote) bool
 }
 
 // weighing is what was considered for one record.
@@ -128,21 +166,10 @@ type weighing struct {
 	Partial bool `json:"partial,omitzero"`
 }
 
-func explainIntent(cmd *cobra.Command, conn *client.Conn, k schemas.Key, bundles []string) error {
-	ctx := cmd.Context()
-	records, err := recordsOf(ctx, conn, k)
-	if err != nil {
-		return err
-	}
-	inOrder(records)
-	registered, err := registeredThen(ctx, conn)
-	if err != nil {
-		return err
-	}
-	shelf, err := shelve(conn, bundles)
-	if err != nil {
-		return err
-	}
+// explainIntent says why an intent is where it is, and decides it again.
+func explainIntent(cmd *cobra.Command, e evidence, shelf *shelf) error {
+	ctx, records := cmd.Context(), e.records()
+	registered, done := e.lookUp()
 	patient := &rules.Eligibility{Limits: rules.Limits{Time: time.Minute}}
 	again := stages.Again{
 		Policy: func(ctx context.Context, digest schemas.Digest) (stages.Policy, error) {
@@ -154,29 +181,21 @@ func explainIntent(cmd *cobra.Command, conn *client.Conn, k schemas.Key, bundles
 		},
 		Eligibility: patient,
 		Registered:  registered,
-		Copied:      conn.Role() == schemas.RoleAuditor,
+		Copied:      e.Copied,
 	}
-	r := reasons{Agent: k.Agent, Intent: k.ID, Records: copies(records), Again: again.Decide(ctx, records), registered: registered != nil}
+	r := reasons{Again: again.Decide(ctx, records), eligible: eligibleThen(ctx, patient, registered, records)}
 	if err := cmp.Or(ctx.Err(), shelf.unused()); err != nil {
 		return err
 	}
 	if err := r.explain(ctx, shelf, records); err != nil {
 		return err
 	}
-	r.eligible = eligibleThen(ctx, patient, registered, records)
+	done()
+	r.evidence = e
 	if err := output(cmd, r, func(w io.Writer) error { return r.tell(w, records) }); err != nil {
 		return err
 	}
 	return r.failure(shelf)
-}
-
-// recordsOf returns the records of an intent, as far as the one who is connected may
-// see them.
-func recordsOf(ctx context.Context, c *client.Conn, k schemas.Key) ([]schemas.Record, error) {
-	if c.Role() == schemas.RoleAuditor {
-		return trailFromAudit(ctx, client.Auditor{Conn: c}, k)
-	}
-	return c.Show(ctx, k)
 }
 
 // explain says of every record for which rules were asked what they considered.
@@ -208,7 +227,10 @@ func (r *reasons) explain(ctx context.Context, shelf *shelf, records []schemas.R
 	for _, record := range records {
 		var h schemas.Hold
 		if record.Stream == schemas.ParkedHolds && schemas.Read(record, &h) == nil {
-			r.Agent, r.Needs, r.Votes = h.Intent.Agent, h.Requirements(), h.Votes
+			r.Needs, r.Votes = h.Requirements(), h.Votes
+		}
+		if in, err := schemas.ReadIntent("", record); record.Stream == schemas.Intents && err == nil && r.Agent == "" {
+			r.Agent, r.Intent = in.Agent, in.ID
 		}
 	}
 	return ctx.Err()

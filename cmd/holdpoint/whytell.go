@@ -121,7 +121,7 @@ func (r *reasons) tellAgain(w io.Writer) {
 			say(w, "  %s is taken at its word: %s", one.Record, strings.Join(one.Given, "; "))
 		}
 	}
-	if !r.registered {
+	if r.Registered == nil {
 		say(w, "  who was registered is taken from the records; an auditor reads it from the audit")
 	}
 }
