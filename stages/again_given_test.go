@@ -1,7 +1,10 @@
 package stages
 
 import (
+	"bytes"
 	"context"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -213,5 +216,47 @@ func TestDecidedAgainWithoutTheAction(t *testing.T) {
 	}
 	if one := s.decideAgain(s.again(), k, silent)[schemas.Settled][0]; one.Cannot != unsaidBundle.Error() {
 		t.Errorf("got %+v %+v, want that the bundle is not on record", one, one.Differs)
+	}
+}
+
+// TestMangledDecidedAgain: records that are missing, twice there, in the place of others
+// or cut up make nothing break, and nothing is taken for the same that is not.
+func TestMangledDecidedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 7)
+	s.live()
+	random, original := rand.New(rand.NewPCG(7, 7)), map[schemas.Digest]bool{}
+	all := slices.Collect(maps.Values(s.dossiers()))
+	for _, records := range all {
+		for _, r := range records {
+			original[r.Hash()] = true
+		}
+	}
+	for range 1000 {
+		records := slices.Clone(all[random.IntN(len(all))])
+		for range 1 + random.IntN(3) {
+			if len(records) == 0 {
+				break
+			}
+			i, others := random.IntN(len(records)), all[random.IntN(len(all))]
+			other := others[random.IntN(len(others))]
+			switch r := &records[i]; random.IntN(5) {
+			case 0:
+				records = slices.Delete(records, i, i+1)
+			case 1:
+				records = append(records, other)
+			case 2:
+				r.Body, r.Header = other.Body, other.Header
+			case 3:
+				r.Body = append(bytes.Clone(r.Body[:random.IntN(len(r.Body)+1)]), other.Body[random.IntN(len(other.Body)+1):]...)
+			case 4:
+				r.Seq, r.Stream = other.Seq, other.Stream
+			}
+		}
+		for _, one := range s.again().Decide(t.Context(), records) {
+			if one.Same && !original[one.Record.Hash] {
+				t.Errorf("%s %s is the same, and was never written", one.Record, one.Subject)
+			}
+		}
 	}
 }

@@ -23,8 +23,8 @@ type tenures map[schemas.Name]*tenure
 
 // at implements stages.Registered.
 func (all tenures) at(name schemas.Name, at time.Time) (id schemas.Identity, was, known bool) {
-	t, known := all[name]
-	if !known {
+	t := all[name]
+	if t == nil {
 		return id, false, false
 	}
 	return t.Identity, !at.Before(t.From) && (t.Until.IsZero() || at.Before(t.Until)), true

@@ -252,7 +252,7 @@ func matchLine(m schemas.Match) string {
 }
 
 func exposedChapter(e *schemas.Exposure) []string {
-	lines := []string{fmt.Sprintf("%s to the results of %d actions", e.Agent, len(e.Seen))}
+	lines := []string{fmt.Sprintf("%s to %s", e.Agent, count(len(e.Seen), "result"))}
 	for _, seen := range e.Seen {
 		lines = append(lines, fmt.Sprintf("%s: %s, until %s", seen.Action, strings.Join(seen.Labels, ", "), seen.Until.Local().Format(time.DateTime)))
 	}
