@@ -104,10 +104,12 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 		return said
 	}
 	for i, as := range d.doubts(t) {
-		if one := d.attempt(ctx, t, as, said); i == 0 || one.Same {
-			if said = one; said.Differs == nil {
-				break
-			}
+		one := d.attempt(ctx, t, as, said)
+		if i == 0 || one.Same || said.Cannot != "" && one.Differs != nil {
+			said = one
+		}
+		if said.Same {
+			break
 		}
 	}
 	switch {
@@ -133,13 +135,23 @@ func (d *dossier) readsExposure(ctx context.Context, t retrial) bool {
 	return known && action.ReadsExposure
 }
 
-// supposed is what is taken for true of who is registered: those who were that much
+// supposed is what is taken for true: of who is registered, that they were that much
 // earlier or later, and that an agent of which nothing else is known declares its
-// sessions.
+// sessions; and how budgets stood.
 type supposed struct {
 	off      time.Duration
 	sessions string
+	budgets  stood
 }
+
+// stood is how budgets stood when an intent was judged.
+type stood uint8
+
+const (
+	asNamed      stood = iota // as in the records that are named
+	withoutShare              // the same, before the intent took its share
+	asTaken                   // as the hold says: of others it is not known which were refused
+)
 
 // doubts returns what may have been so when a record was written.
 func (d *dossier) doubts(t retrial) []supposed {
@@ -149,6 +161,20 @@ func (d *dossier) doubts(t retrial) []supposed {
 	}
 	if _, known := d.registered(t.intent.Agent, t.at); !known {
 		all = append(all, supposed{sessions: schemas.SessionsDeclared})
+	}
+	switch takes := slices.ContainsFunc(t.inputs, func(p schemas.Pointer) bool { return p.Stream == schemas.Budgets }); {
+	case len(t.taken) > 0:
+		return slices.Concat(all, withBudgets(all, asTaken))
+	case takes:
+		return slices.Concat(withBudgets(all, withoutShare), all)
+	}
+	return all
+}
+
+func withBudgets(all []supposed, budgets stood) []supposed {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].budgets = budgets
 	}
 	return all
 }
@@ -206,7 +232,7 @@ type desk struct {
 }
 
 func (d *dossier) desk(ctx context.Context, t retrial, as supposed, said *Redecision) (desk, *recalled, error) {
-	log, err := d.recall(t)
+	log, err := d.recall(t, as.budgets)
 	if err != nil {
 		return desk{}, nil, err
 	}
@@ -220,13 +246,17 @@ func (d *dossier) desk(ctx context.Context, t retrial, as supposed, said *Redeci
 	if d.guesses(t.voters) {
 		eligibility = everyone{}
 	}
+	execute := &Execute{
+		Common: common, Bell: mute{}, Eligibility: eligibility, Health: well{},
+		Index: NewIndex(common.Now), Limits: DefaultLimits(),
+	}
+	if as.budgets == asTaken {
+		execute.ledger, said.Given = toldBooks{t}, append(said.Given, "what others had taken of budgets")
+	}
 	return desk{
 		observe:   &Observe{Common: common, Exposures: t.exposure},
 		recommend: &Recommend{Common: common},
-		execute: &Execute{
-			Common: common, Bell: mute{}, Eligibility: eligibility, Health: well{},
-			Index: NewIndex(common.Now), Limits: DefaultLimits(),
-		},
+		execute:   execute,
 	}, log, nil
 }
 

@@ -233,20 +233,22 @@ func (s *sim) again() Again {
 func (s *sim) dossiers() map[schemas.Key][]schemas.Record {
 	s.t.Helper()
 	s.refresh()
-	all, exposed := map[schemas.Key][]schemas.Record{}, []schemas.Record(nil)
-	must(s.t, s.logs[schemas.RoleExecute].Tail(schemas.Exposed, "", 1).Read(s.t.Context(), func(r schemas.Record) error {
-		exposed = append(exposed, r) // of histories before this one, too
-		return nil
-	}))
+	all, aside := map[schemas.Key][]schemas.Record{}, []schemas.Record(nil)
+	for _, stream := range []schemas.Stream{schemas.Exposed, schemas.Budgets} {
+		must(s.t, s.logs[schemas.RoleExecute].Tail(stream, "", 1).Read(s.t.Context(), func(r schemas.Record) error {
+			aside = append(aside, r) // of histories before this one, too
+			return nil
+		}))
+	}
 	for stream, c := range s.copies {
 		for _, r := range c.records {
-			if k := keyIn(r); stream != schemas.Exposed && stream != schemas.Control {
+			if k := keyIn(r); stream != schemas.Exposed && stream != schemas.Budgets && stream != schemas.Control {
 				all[k] = append(all[k], r)
 			}
 		}
 	}
 	for k := range maps.Keys(all) {
-		all[k] = append(all[k], exposed...)
+		all[k] = append(all[k], aside...)
 		for _, r := range s.copies[schemas.Intents].records {
 			if keyIn(r) != k { // one may withdraw it
 				all[k] = append(all[k], r)

@@ -11,9 +11,9 @@ import (
 
 // Ledger is what was taken of budgets.
 type Ledger interface {
-	// Budget returns the budget that stands under a subject of BUDGETS, and its
-	// record, which is the zero record if nothing was taken yet.
-	Budget(ctx context.Context, subject string) (schemas.Budget, schemas.Record, error)
+	// Budget returns the budget that stands under a subject of BUDGETS, and what
+	// names its record, which is nothing if nothing was taken yet.
+	Budget(ctx context.Context, subject string) (schemas.Budget, schemas.Pointer, error)
 
 	// Verdict returns how the intent of a reservation was settled, and false if it
 	// is not settled.
@@ -24,7 +24,7 @@ type Ledger interface {
 type account struct {
 	rules.Charge
 	budget schemas.Budget
-	at     schemas.Record // what says so; none if the budget was not touched yet
+	at     schemas.Pointer // what says so; nothing if the budget was not touched yet
 
 	// taken is what others have taken. If reserved, the intent has its share.
 	taken    int64
@@ -100,13 +100,13 @@ func (j judging) settled(ctx context.Context, b schemas.Budget, c rules.Charge, 
 }
 
 // Budget implements Ledger.
-func (e *Execute) Budget(ctx context.Context, subject string) (schemas.Budget, schemas.Record, error) {
+func (e *Execute) Budget(ctx context.Context, subject string) (schemas.Budget, schemas.Pointer, error) {
 	var b schemas.Budget
 	r, err := e.last(ctx, schemas.Budgets, subject, &b)
 	if errors.Is(err, schemas.ErrNotFound) {
-		return b, schemas.Record{}, nil
+		return b, schemas.Pointer{}, nil
 	}
-	return b, r, err
+	return b, r.Pointer(), err
 }
 
 // Verdict implements Ledger. An intent whose id was settled for another was refused.
@@ -161,7 +161,7 @@ func (e *Execute) take(ctx context.Context, m matter, v *verdict, a *account) er
 	if err != nil {
 		return err
 	}
-	a.at, a.budget, a.reserved = r, next, true
+	a.at, a.budget, a.reserved = r.Pointer(), next, true
 	return nil
 }
 
@@ -170,7 +170,7 @@ func (v verdict) inputs() []schemas.Pointer {
 	named := append([]schemas.Pointer(nil), v.exposed...)
 	for _, a := range v.accounts {
 		if a.at.Seq > 0 {
-			named = append(named, a.at.Pointer())
+			named = append(named, a.at)
 		}
 	}
 	return named

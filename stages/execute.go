@@ -35,6 +35,8 @@ type Execute struct {
 	Index       *Index
 	Standings   *Standings
 	Limits      Limits
+
+	ledger Ledger // what was taken of budgets, if it is not what the streams say
 }
 
 // Recommendations returns the handler of RECOMMENDED.

@@ -60,7 +60,15 @@ func (v verdict) outcome() schemas.Outcome {
 // verdict, again before every release of a hold, and again at every claim, so that
 // an approval is an input and never an override.
 func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verdict, error) {
-	return judging{e.Common, e.exposure, e}.judge(ctx, in, said)
+	return judging{e.Common, e.exposure, e.books()}.judge(ctx, in, said)
+}
+
+// books returns what was taken of budgets.
+func (e *Execute) books() Ledger {
+	if e.ledger != nil {
+		return e.ledger
+	}
+	return e
 }
 
 // judging is what it takes to evaluate an intent, with or without streams.

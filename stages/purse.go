@@ -19,11 +19,11 @@ type Purse struct {
 func NewPurse() *Purse { return &Purse{budgets: map[string]schemas.Budget{}, most: 1000} }
 
 // Budget implements [Ledger]. Without a purse, nothing was taken of anything.
-func (p *Purse) Budget(_ context.Context, subject string) (schemas.Budget, schemas.Record, error) {
+func (p *Purse) Budget(_ context.Context, subject string) (schemas.Budget, schemas.Pointer, error) {
 	if p == nil {
-		return schemas.Budget{}, schemas.Record{}, nil
+		return schemas.Budget{}, schemas.Pointer{}, nil
 	}
-	return p.budgets[subject], schemas.Record{}, nil
+	return p.budgets[subject], schemas.Pointer{}, nil
 }
 
 // Verdict implements [Ledger]: only what was released is in a purse.

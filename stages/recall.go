@@ -89,10 +89,10 @@ func (e cannotError) Error() string { return string(e) }
 
 // aside are the streams that execute writes before it settles, so that what it
 // settles counts. What they said then is an input.
-func aside(stream schemas.Stream) bool { return stream == schemas.Exposed }
+func aside(stream schemas.Stream) bool { return stream == schemas.Exposed || stream == schemas.Budgets }
 
 // recall returns a log that has what the stages read when they wrote t.
-func (d *dossier) recall(t retrial) (*recalled, error) {
+func (d *dossier) recall(t retrial, budgets stood) (*recalled, error) {
 	l := &recalled{}
 	for _, r := range d.records[schemas.Intents] {
 		if d.Copied {
@@ -102,16 +102,63 @@ func (d *dossier) recall(t retrial) (*recalled, error) {
 	}
 	l.records = append(l.records, t.stood...)
 	for _, p := range t.inputs {
-		if !aside(p.Stream) {
+		if !aside(p.Stream) || p.Stream == schemas.Budgets && budgets == asTaken {
 			continue
 		}
 		r, err := d.find(p)
 		if err != nil {
 			return nil, err
 		}
+		if p.Stream == schemas.Budgets && budgets == withoutShare {
+			r = t.before(r)
+		}
 		l.records = append(l.records, r)
 	}
 	return l, nil
+}
+
+// before returns a record of BUDGETS as it was before the intent took its share, if it
+// took it for what is decided again.
+func (t retrial) before(r schemas.Record) schemas.Record {
+	var b schemas.Budget
+	if schemas.Read(r, &b) != nil || !b.At.Equal(t.at) {
+		return r
+	}
+	b.Reserved = slices.DeleteFunc(b.Reserved, func(s schemas.Reservation) bool { return s.Of(t.intent) })
+	w := schemas.Write(b, "/before", b.At, "")
+	r.Header, r.Body = w.Header, w.Body
+	return r
+}
+
+// toldBooks are budgets of which nothing is known but what a hold says.
+type toldBooks struct{ retrial }
+
+// Budget implements Ledger.
+func (t toldBooks) Budget(_ context.Context, subject string) (b schemas.Budget, p schemas.Pointer, err error) {
+	var named []schemas.Pointer
+	for _, p := range t.inputs {
+		if p.Stream == schemas.Budgets {
+			named = append(named, p)
+		}
+	}
+	for i, taken := range t.taken {
+		if !strings.HasPrefix(subject, "budgets."+taken.Budget+".") {
+			continue
+		}
+		if len(named) == len(t.taken) {
+			p = named[i] // or else some were not touched yet, and it is not known which
+		}
+		b.Spent = []schemas.Spent{{Amount: taken.Amount, At: t.at}}
+		if taken.Reserved {
+			b.Reserved = []schemas.Reservation{{Agent: t.intent.Agent, Intent: t.intent.ID, Digest: t.intent.Digest, Amount: schemas.MaxAmount, At: t.at}}
+		}
+	}
+	return b, p, nil
+}
+
+// Verdict implements Ledger.
+func (toldBooks) Verdict(context.Context, schemas.Reservation) (schemas.Outcome, bool, error) {
+	return schemas.Park, false, nil
 }
 
 // recalled is a log of what stood in the streams at a moment. It takes one write, and
@@ -124,11 +171,16 @@ type recalled struct {
 // errWritten ends a decision when it is made.
 var errWritten = errors.New("decided")
 
-// Append implements Log.
-func (l *recalled) Append(_ context.Context, d schemas.Draft, _ schemas.Expect) (schemas.Record, error) {
+// Append implements Log. What is written aside is what is named already.
+func (l *recalled) Append(ctx context.Context, d schemas.Draft, _ schemas.Expect) (schemas.Record, error) {
 	s, err := schemas.ParseSubject(d.Subject)
-	if err != nil || aside(s.Stream) {
+	if err != nil {
 		return schemas.Record{}, err
+	}
+	if aside(s.Stream) {
+		r, _ := l.Last(ctx, s.Stream, d.Subject)
+		r.Header, r.Body = d.Header, d.Body
+		return r, nil
 	}
 	if l.wrote == nil {
 		l.wrote = &d

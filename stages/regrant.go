@@ -13,14 +13,19 @@ func (d *dossier) granted(r schemas.Record) (retrial, error) {
 	if err := schemas.Read(r, &g); err != nil {
 		return retrial{}, err
 	}
-	t := retrial{record: r, at: g.At, bundle: g.Bundle, inputs: g.Trail}
+	t := retrial{record: r, at: g.At, bundle: g.Bundle}
 	err := d.released(&t, g.Trail)
 	t.stood = append(t.stood, d.heldAt(g.Trail, &t)...)
 	for _, before := range d.records[schemas.Grants] {
 		if before.Seq < r.Seq {
+			var earlier schemas.Grant
 			t.stood = append(t.stood, before)
+			if schemas.Read(before, &earlier) == nil {
+				t.inputs = append(t.inputs, paidIn(earlier.Trail)...)
+			}
 		}
 	}
+	t.inputs = append(t.inputs, g.Trail...)
 	t.decide = func(ctx context.Context, on desk) error {
 		_, err := on.execute.Claim(ctx, g.Executor, g.Key(), g.Nonce)
 		return err
@@ -55,8 +60,13 @@ func (d *dossier) released(t *retrial, trail []schemas.Pointer) error {
 	if err := schemas.Read(at, &s); err != nil {
 		return cannotError("the release that it names cannot be read")
 	}
-	t.intent, t.stood = s.Intent, append(t.stood, at)
+	t.intent, t.stood, t.inputs = s.Intent, append(t.stood, at), paidIn(s.Trail)
 	return nil
+}
+
+// paidIn returns the budgets that a trail names.
+func paidIn(trail []schemas.Pointer) []schemas.Pointer {
+	return slices.DeleteFunc(slices.Clone(trail), func(p schemas.Pointer) bool { return p.Stream != schemas.Budgets })
 }
 
 // heldAt returns the states of the hold up to the claim: until it was in doubt, or

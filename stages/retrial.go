@@ -28,6 +28,7 @@ type retrial struct {
 	unregistered bool           // as the record says of the agent
 	voters       []schemas.Vote // whose registration it hangs on
 	failed       []schemas.Match
+	taken        []schemas.Taken
 	silent       bool // it is a hold without inputs
 
 	decide func(context.Context, desk) error
@@ -149,7 +150,7 @@ func (d *dossier) held(r schemas.Record) (retrial, error) {
 	}
 	t := retrial{
 		record: r, intent: h.Intent, at: h.At, bundle: h.Bundle, waiting: h.Waiting, inputs: h.Inputs,
-		voters: h.Votes, failed: h.Opinion.Failed, silent: len(h.Inputs) == 0,
+		voters: h.Votes, failed: h.Opinion.Failed, silent: len(h.Inputs) == 0, taken: h.Taken,
 	}
 	if len(h.States) == 0 {
 		return t, d.onRecommendation(&t, h.Trail)

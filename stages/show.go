@@ -38,8 +38,10 @@ func (a *Answer) show(ctx context.Context, asker schemas.Identity, q schemas.Que
 func visible(asker schemas.Identity, r schemas.Record) bool {
 	s, err := schemas.ParseSubject(r.Subject)
 	switch asker.Role {
-	case schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin, schemas.RoleReviewer:
+	case schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin:
 		return true
+	case schemas.RoleReviewer:
+		return r.Stream != schemas.Budgets // which names the intents of others
 	case schemas.RoleAgent:
 		return s.Agent == asker.Name && (r.Stream == schemas.Intents || r.Stream == schemas.Settled)
 	case schemas.RoleExecutor:
