@@ -51,6 +51,13 @@ func TestHolds(t *testing.T) {
 			p := h.expose("bit")
 			return h.refund(parks(1)).park(func(h *schemas.Hold) { h.Inputs = []schemas.Pointer{p} }).held, "names EXPOSED/1, which says something else or is about something else"
 		},
+		"by a budget that says something else": func(h *history) (schemas.Pointer, string) {
+			b := newTaking(h, "bot")
+			b.take(h.refund(releases), 60, nil).release(b.names)
+			p := b.at
+			p.Hash = digestOf("x")
+			return h.refund(parks(1)).park(func(h *schemas.Hold) { h.Inputs = []schemas.Pointer{p} }).held, "names BUDGETS/1, which says something else"
+		},
 		"by an exposure that never was": then("names EXPOSED/1, which is not in AUDIT", func(h *schemas.Hold) {
 			h.Inputs = []schemas.Pointer{{Stream: schemas.Exposed, Seq: 1, Hash: digestOf("x")}}
 		}),

@@ -59,6 +59,12 @@ type Redecision struct {
 	Partial bool    `json:"-"`
 }
 
+func (r *Redecision) give(what string) {
+	if !slices.Contains(r.Given, what) {
+		r.Given = append(r.Given, what)
+	}
+}
+
 // Asked is a checkpoint that was asked, by which bundle, over which facts, and what
 // it said.
 type Asked struct {
@@ -104,8 +110,9 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 		return said
 	}
 	for i, as := range d.doubts(t) {
-		one := d.attempt(ctx, t, as, said)
-		if i == 0 || one.Same || said.Cannot != "" && one.Differs != nil {
+		one := d.attempt(ctx, t, as)
+		unread := said.Cannot != "" && as == supposed{budgets: asTaken} // budgets, perhaps
+		if i == 0 || one.Same || unread && one.Differs != nil {
 			said = one
 		}
 		if said.Same {
@@ -195,8 +202,8 @@ type tenure struct {
 }
 
 // attempt decides with what is supposed.
-func (d *dossier) attempt(ctx context.Context, t retrial, as supposed, said Redecision) Redecision {
-	said.Asked, said.Given = nil, nil
+func (d *dossier) attempt(ctx context.Context, t retrial, as supposed) Redecision {
+	said := Redecision{Record: t.record.Pointer(), Subject: t.record.Subject}
 	desk, log, err := d.desk(ctx, t, as, &said)
 	if err == nil {
 		err = t.decide(ctx, desk)
@@ -251,7 +258,8 @@ func (d *dossier) desk(ctx context.Context, t retrial, as supposed, said *Redeci
 		Index: NewIndex(common.Now), Limits: DefaultLimits(),
 	}
 	if as.budgets == asTaken {
-		execute.ledger, said.Given = toldBooks{t}, append(said.Given, "what others had taken of budgets")
+		execute.ledger = toldBooks{t}
+		said.give("what others had taken of budgets")
 	}
 	return desk{
 		observe:   &Observe{Common: common, Exposures: t.exposure},

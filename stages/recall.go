@@ -241,7 +241,7 @@ func (f *formerly) ByName(name schemas.Name) (schemas.Identity, bool) {
 	id, known := f.guessed[name]
 	switch id.Role {
 	case schemas.RoleReviewer:
-		f.by.Given = []string{"that those who approved were registered, and eligible"}
+		f.by.give("that those who approved were registered, and eligible")
 	case schemas.RoleAgent:
 		id.Sessions = f.sessions
 		return id, known && !f.without

@@ -147,6 +147,8 @@ func chapter(r schemas.Record) (string, []string) {
 		return decoded(r, "rejected", &schemas.Rejection{}, rejectedChapter)
 	case schemas.Exposed:
 		return decoded(r, "exposed", &schemas.Exposure{}, exposedChapter)
+	case schemas.Budgets:
+		return decoded(r, "budget", &schemas.Budget{}, budgetChapter)
 	}
 	return controlChapter(r)
 }
@@ -249,6 +251,19 @@ func matchLine(m schemas.Match) string {
 		line += ", " + m.Reason
 	}
 	return line
+}
+
+func budgetChapter(b *schemas.Budget) []string {
+	sum := b.Taken(b.Since, schemas.Intent{})
+	return []string{fmt.Sprintf("%d of %d are taken of %s%s", sum, b.Limit, b.Budget, keyed(b.Key))}
+}
+
+// keyed says for what a budget counts apart.
+func keyed(key string) string {
+	if key == "" {
+		return ""
+	}
+	return " for " + key
 }
 
 func exposedChapter(e *schemas.Exposure) []string {

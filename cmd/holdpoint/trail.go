@@ -29,7 +29,13 @@ func trailFromAudit(ctx context.Context, a client.Auditor, k schemas.Key) ([]sch
 		return slices.ContainsFunc(named, func(p schemas.Pointer) bool { return p.Stream == r.Stream && p.Seq == r.Seq })
 	}
 	others, err := readOrigins(ctx, a.Tail(k.Agent, 1), wanted)
-	return append(records, others...), err
+	records = append(records, others...)
+	if err == nil && slices.ContainsFunc(named, func(p schemas.Pointer) bool { return p.Stream == schemas.Budgets }) {
+		// Budgets are nobody's.
+		others, err = readOrigins(ctx, a.Kind("budgets", 1), wanted)
+		records = append(records, others...)
+	}
+	return records, err
 }
 
 // readOrigins reads the originals of copies in AUDIT that are wanted.
