@@ -31,7 +31,8 @@ Everything is decided again from the records of the intent and the bundles that 
 name, by the code of the gate and on this machine. What comes of it must be the records,
 byte for byte: if not, the first difference is named, and the exit code is 1. Times,
 rates, freezes and what observe took the agent for exposed to are taken from the
-records. What cannot be decided again is listed, with the reason.
+records, and so is what others had taken of budgets, where it is not known what became
+of them. What cannot be decided again is listed, with the reason.
 
 For auditors, admins and reviewers. An auditor reads the audit, which also knows who
 was registered at the time, and is given the bundles with --bundle; the others get them
