@@ -49,7 +49,8 @@ type Hold struct {
 	Trail  []Pointer `json:"trail"`
 
 	// Inputs name what else the opinion was formed by when the hold was last
-	// evaluated: what its agent was exposed to.
+	// evaluated: what its agent was exposed to, and budgets. Of a doubt, which no
+	// opinion ends, they are left out.
 	Inputs []Pointer `json:"inputs,omitempty"`
 
 	// States are the hashes of the records of this hold before this one, the

@@ -129,10 +129,11 @@ func largestRecords(in schemas.Intent) map[string]schemas.Content {
 				Decision: largestPointer(schemas.Decisions)(i), At: at,
 			}
 		}),
-		Deadline: at, Remind: at, Bundle: bundle, At: at, Trail: before, Inputs: repeated(2, largestPointer(schemas.Exposed)), // the exposure, and one to come
+		Deadline: at, Remind: at, Bundle: bundle, At: at, Trail: before, Inputs: repeated(1+schemas.MaxBudgets, largestPointer(schemas.Budgets)), // the exposure, and budgets
 		States: repeated(maxStates, func(int) schemas.Digest { return digest("state") }),
 	}
 	doubtful := hold
+	doubtful.Inputs = nil
 	doubtful.Doubt = &schemas.Doubt{
 		Grant: largestPointer(schemas.Grants)(0), Executor: schemas.Name(fill(32)), Since: at,
 		Decision: largestPointer(schemas.Decisions)(0), Verdict: schemas.WasNotDone,

@@ -229,7 +229,7 @@ func (e *Execute) doubt(ctx context.Context, g schemas.Grant, at schemas.Record)
 func (e *Execute) writeDoubt(ctx context.Context, next schemas.Hold, last uint64, g schemas.Grant, at schemas.Record) error {
 	next.State, next.Waiting = schemas.InDoubt, ""
 	next.Doubt = &schemas.Doubt{Grant: at.Pointer(), Executor: g.Executor, Since: next.At}
-	next.Deadline, next.Remind = time.Time{}, time.Time{}
+	next.Deadline, next.Remind, next.Inputs = time.Time{}, time.Time{}, nil
 	_, err := e.writeHold(ctx, next, last, traceOf(at))
 	return err
 }
