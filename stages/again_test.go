@@ -60,7 +60,7 @@ func TestHistoriesDecidedAgain(t *testing.T) {
 		}
 	}
 	for _, why := range slices.Collect(maps.Keys(cannot)) {
-		if !slices.Contains([]cannotError{afterPanic, ofDoubt, ofTarget, ofOtherID, ofOthers}, cannotError(why)) {
+		if !slices.Contains([]cannotError{afterPanic, ofDoubt, ofTarget, ofOtherID, ofOthers, unsaidStanding}, cannotError(why)) {
 			t.Errorf("not decided again: %s", why)
 		}
 	}
@@ -234,7 +234,7 @@ func (s *sim) dossiers() map[schemas.Key][]schemas.Record {
 	s.t.Helper()
 	s.refresh()
 	all, aside := map[schemas.Key][]schemas.Record{}, []schemas.Record(nil)
-	for _, stream := range []schemas.Stream{schemas.Exposed, schemas.Budgets} {
+	for _, stream := range []schemas.Stream{schemas.Exposed, schemas.Budgets, schemas.Standings} {
 		must(s.t, s.logs[schemas.RoleExecute].Tail(stream, "", 1).Read(s.t.Context(), func(r schemas.Record) error {
 			aside = append(aside, r) // of histories before this one, too
 			return nil
@@ -242,7 +242,7 @@ func (s *sim) dossiers() map[schemas.Key][]schemas.Record {
 	}
 	for stream, c := range s.copies {
 		for _, r := range c.records {
-			if k := keyIn(r); stream != schemas.Exposed && stream != schemas.Budgets && stream != schemas.Control {
+			if k := keyIn(r); stream != schemas.Exposed && stream != schemas.Budgets && stream != schemas.Standings && stream != schemas.Control {
 				all[k] = append(all[k], r)
 			}
 		}

@@ -101,6 +101,16 @@ func (d *dossier) recall(t retrial, budgets stood) (*recalled, error) {
 		l.records = append(l.records, r)
 	}
 	l.records = append(l.records, t.stood...)
+	for _, v := range t.voters {
+		if !inAdvance(v) {
+			continue
+		}
+		r, err := d.find(v.Decision)
+		if err != nil {
+			return nil, err
+		}
+		l.records = append(l.records, r)
+	}
 	for _, p := range t.inputs {
 		if !aside(p.Stream) || p.Stream == schemas.Budgets && budgets == asTaken {
 			continue

@@ -45,6 +45,9 @@ const (
 	tookTooLong  cannotError = "a rule took too long then"
 	unknownVoter cannotError = "which votes count hangs on who is registered, which is not known here; an auditor knows"
 
+	// A standing approval counts by the rules of that moment, and until it is revoked.
+	unsaidStanding cannotError = "by which rules a standing approval counted is not on record"
+
 	// Gates before these inputs were written down.
 	unsaidExposure cannotError = "what its agent was exposed to is not on record"
 	unsaidBundle   cannotError = "which bundle it goes by is not on record"
@@ -164,7 +167,7 @@ func (d *dossier) held(r schemas.Record) (retrial, error) {
 	case h.State != schemas.Parked:
 		return t, d.closing(&t, before, at)
 	case len(h.Votes) > len(before.Votes):
-		return t, d.voting(&t, h.Votes[len(h.Votes)-1])
+		return t, d.voting(&t, h.Votes[len(h.Votes)-1], before, at)
 	}
 	t.decide = func(ctx context.Context, on desk) error { return on.execute.carryOn(ctx, before, at) }
 	return t, nil
@@ -208,9 +211,24 @@ func (d *dossier) closing(t *retrial, h schemas.Hold, at schemas.Record) error {
 	return nil
 }
 
-func (d *dossier) voting(t *retrial, v schemas.Vote) error {
+// inAdvance reports whether a vote is that of a standing approval.
+func inAdvance(v schemas.Vote) bool { return v.Decision.Stream == schemas.Standings }
+
+// voting lets a vote count on the hold h, whose record is held.
+func (d *dossier) voting(t *retrial, v schemas.Vote, h schemas.Hold, held schemas.Record) error {
 	if d.guesses([]schemas.Vote{v}) {
 		return unknownVoter
+	}
+	if inAdvance(v) {
+		t.decide = func(ctx context.Context, on desk) error {
+			g, err := on.execute.granted(ctx, v.Decision)
+			if err != nil {
+				return err
+			}
+			_, err = on.execute.voteAhead(ctx, h, held, g)
+			return err
+		}
+		return nil
 	}
 	at, err := d.find(v.Decision)
 	t.decide = func(ctx context.Context, on desk) error { return on.execute.Decisions().Handle(ctx, at) }
