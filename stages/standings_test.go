@@ -265,8 +265,8 @@ func TestStandingRace(t *testing.T) {
 	}
 }
 
-// standingVoters returns the standing approvals in the trail of a release. Each must
-// be of an eligible reviewer who signed it, about this, and not revoked by then.
+// standingVoters returns the standing approvals in the trail of a release that were
+// not revoked by then. Each must be of an eligible reviewer who signed it, about this.
 func (s *sim) standingVoters(v schemas.Settlement) (all []schemas.Standing) {
 	s.t.Helper()
 	key := v.Intent.Key()
@@ -284,8 +284,7 @@ func (s *sim) standingVoters(v schemas.Settlement) (all []schemas.Standing) {
 			s.t.Errorf("%s: approved in advance by %s, who owns the agent", key, g.Reviewer)
 		case v.Intent.Action == "sys.two" && !slices.Contains(reviewer.Groups, "chiefs"):
 			s.t.Errorf("%s: approved in advance by %s, who is not eligible", key, g.Reviewer)
-		case s.revokedAt(g.Standing).Before(v.At):
-			s.t.Errorf("%s: released by a standing approval of %s that was revoked by then", key, g.Reviewer)
+		case s.revokedAt(g.Standing).Before(v.At): // it is in the trail, and counts no more
 		case !s.was("without "+string(g.Reviewer), v.At):
 			all = append(all, g.Standing)
 		}
