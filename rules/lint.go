@@ -62,9 +62,7 @@ func (l *linter) lint(ctx context.Context) {
 		})
 	}
 	for _, t := range l.policy.standings {
-		l.reachable(t.entry, func(p *plan) []*program {
-			return []*program{entryOf(p.standings, t.id, func(s *standing) string { return s.ID }).when}
-		})
+		l.standing(t)
 	}
 	for i, t := range l.policy.thresholds {
 		l.threshold(i, t)

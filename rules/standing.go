@@ -204,6 +204,30 @@ func (t standingText) checkReversible(plans []*plan) {
 	}
 }
 
+// standing looks at an entry about standing approvals.
+func (l *linter) standing(t standingText) {
+	entryIn := func(p *plan) int {
+		return slices.IndexFunc(p.standings, func(s *standing) bool { return s.ID == t.id })
+	}
+	if !l.reachable(t.entry, func(p *plan) []*program { return []*program{p.standings[entryIn(p)].when} }) {
+		return
+	}
+	by := ""
+	for _, p := range l.compiler.match(t.entry) {
+		at := entryIn(p)
+		first := slices.IndexFunc(p.standings[:at], func(s *standing) bool {
+			return s.when == nil || !possible(claimOf(p.standings[at].when, true), claimOf(s.when, false))
+		})
+		if first < 0 {
+			return
+		}
+		by = p.standings[first].ID
+	}
+	if by != "" {
+		l.found(checkShadowed, Warning, t.id, t.saying("whenever it applies, %s does, too, and stands before it", by))
+	}
+}
+
 // standingConditions compiles the conditions of standing approvals, for the actions
 // of one bundle.
 type standingConditions struct {

@@ -162,17 +162,25 @@ func TestStandingIsNoGap(t *testing.T) {
 	if err != nil || results.Failed() > 0 || len(results.Coverage.Gaps) > 0 || results.Coverage.All != 2 {
 		t.Errorf("got %+v, %v, want two of two and no gaps", results, err)
 	}
-	never := strings.Replace(byStanding, "params.amount <= 100\n", "params.amount < 5 && params.amount > 5\n", 1)
-	_, found, err := rules.Check(t.Context(), files(never), seats)
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := false
-	for _, f := range found {
-		said = said || f.Check == "unreachable" && f.About == "small"
-	}
-	if !said {
-		t.Errorf("got %v, want that small never applies", found)
+	for name, c := range map[string]struct{ policy, check, about string }{
+		"a contradiction":        {strings.Replace(byStanding, "params.amount <= 100\n", "params.amount < 5 && params.amount > 5\n", 1), "unreachable", "small"},
+		"without when before it": {strings.Replace(byStanding, "    when: params.amount <= 100\n", "", 1), "shadowed", "any"},
+		"a wider one before it":  {strings.Replace(byStanding, "params.amount <= 100\n", "params.amount <= 1000\n", 1), "shadowed", "any"},
+		"what is fine":           {byStanding, "", ""},
+	} {
+		_, found, err := rules.Check(t.Context(), files(c.policy), seats)
+		if err != nil {
+			t.Fatal(err)
+		}
+		about := map[string]string{}
+		for _, f := range found {
+			if f.Check == "shadowed" || f.Check == "unreachable" {
+				about[f.About] = f.Check
+			}
+		}
+		if c.check == "" && len(about) > 0 || c.check != "" && about[c.about] != c.check {
+			t.Errorf("%s: got %v, want %s of %s", name, found, c.check, c.about)
+		}
 	}
 }
 
