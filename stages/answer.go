@@ -82,7 +82,7 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 	case what == schemas.AskWork && asker.Role == schemas.RoleExecutor:
 		return schemas.Answer{Work: a.Execute.Index.Work(asker.Systems, largestWork)}, nil
 	case what == schemas.AskStanding && asker.Role == schemas.RoleReviewer:
-		return a.standings(ctx, asker)
+		return a.standings(ctx, asker, q)
 	case what == schemas.AskHistory && asker.Role == schemas.RoleReviewer:
 		return a.history(ctx, asker, q)
 	case what == schemas.AskList:

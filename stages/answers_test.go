@@ -70,6 +70,7 @@ func TestWhoMayAsk(t *testing.T) {
 		schemas.AskStatus:     {schemas.RoleAgent},
 		schemas.AskHolds:      {schemas.RoleReviewer},
 		schemas.AskHold:       {schemas.RoleReviewer},
+		schemas.AskStanding:   {schemas.RoleReviewer},
 		schemas.AskWork:       {schemas.RoleExecutor},
 		schemas.AskIdentities: {schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin},
 		schemas.AskGate:       {schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin},

@@ -117,6 +117,9 @@ func Named(records []schemas.Record) []schemas.Pointer {
 		switch {
 		case r.Stream == schemas.ParkedHolds && schemas.Read(r, &h) == nil:
 			named = slices.Concat(named, h.Trail, h.Inputs)
+			for _, v := range h.Votes { // those in advance are about no intent yet
+				named = append(named, v.Decision)
+			}
 		case r.Stream == schemas.Settled && schemas.Read(r, &s) == nil:
 			named = append(named, s.Trail...)
 		case r.Stream == schemas.Grants && schemas.Read(r, &g) == nil:

@@ -262,19 +262,24 @@ func (e *Execute) granted(ctx context.Context, p schemas.Pointer) (granted, erro
 // mostStandingLines is how many standing approvals one answer lists.
 const mostStandingLines = 100
 
-// standings answers a reviewer which standing approvals there are in the queues.
-func (a *Answer) standings(ctx context.Context, asker schemas.Identity) (schemas.Answer, error) {
+// standings answers a reviewer which standing approvals there are in the queues, of
+// one agent if it is given, or that of an id.
+func (a *Answer) standings(ctx context.Context, asker schemas.Identity, q schemas.Question) (schemas.Answer, error) {
 	var lines []schemas.StandingLine
 	for _, g := range a.Execute.Standings.in(asker.Queues) {
-		if len(lines) == mostStandingLines {
+		if len(lines) == mostStandingLines || len(lines) == q.Limit && q.Limit > 0 {
 			break
+		}
+		if q.Intent != "" && g.ID != q.Intent || q.Agent != "" && g.Agent != q.Agent {
+			continue
 		}
 		b, _, err := a.Execute.Budget(ctx, schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID)}.Subject())
 		if err != nil {
 			return schemas.Answer{}, err
 		}
+		used := int(b.Taken(g.since.Add(-clockSlack), schemas.Intent{}))
 		lines = append(lines, schemas.StandingLine{
-			Standing: g.Standing, Used: int(b.Taken(g.since.Add(-clockSlack), schemas.Intent{})), Revoked: g.revoked != "", By: g.revoked,
+			Standing: g.Standing, Used: used, Revoked: g.revoked != "", By: g.revoked, Over: g.revoked != "" || used >= g.Uses,
 		})
 	}
 	return schemas.Answer{Standing: lines}, nil
