@@ -49,6 +49,7 @@ const exampleID, exampleSeen = "billing/01JD8X0G5T6M2N8Q4R7V9W3Y1Z", "9f2c41d07b
 func sayInstead(example string) []string {
 	for beginning, says := range map[string]string{
 		"review resolve ":          "…not_in_doubt…",            // nothing here is
+		"review standing revoke ":  "…not found…",               // an intent is none
 		"identity apply ":          "…ann: … with another key…", // it was added before
 		"policy rollback ":         "…not found…",
 		"policy pull ":             "…not found…", // there was one bundle

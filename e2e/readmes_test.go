@@ -165,7 +165,7 @@ func stays(command string) (says string, does bool) {
 // asks reports whether a command only asks where things stand, so that a reader
 // who is too fast may ask again.
 func asks(command string) bool {
-	for _, beginning := range []string{"holdpoint show", "holdpoint why", "holdpoint review list", "holdpoint review show", "holdpoint audit verify", "holdpoint policy backtest", "nats req ask."} {
+	for _, beginning := range []string{"holdpoint show", "holdpoint why", "holdpoint review list", "holdpoint review show", "holdpoint review standing list", "holdpoint audit verify", "holdpoint policy backtest", "nats req ask."} {
 		if strings.HasPrefix(command, "./"+beginning) {
 			return true
 		}

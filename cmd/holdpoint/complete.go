@@ -78,6 +78,21 @@ func completeHolds(cmd *cobra.Command, args []string, prefix string) ([]cobra.Co
 	})(cmd, args, prefix)
 }
 
+// completeStanding completes the id of a standing approval that can be revoked.
+func completeStanding(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return completer([]schemas.Role{schemas.RoleReviewer}, func(ctx context.Context, c *client.Conn) []string {
+		lines, err := client.Reviewer{Conn: c}.Standing(ctx, 100)
+		if err != nil {
+			return nil
+		}
+		var words []string
+		for _, l := range inEffect(lines, false) {
+			words = append(words, l.Key().String()+"\t"+visible(covered(l.Standing)))
+		}
+		return words
+	})(cmd, args, prefix)
+}
+
 func intentWords(page schemas.HoldPage) []string {
 	var words []string
 	for _, h := range page.Holds {

@@ -40,7 +40,7 @@ but 0, skips the intent: it stays parked.`,
 	connectionFlags(cmd)
 	o.add(cmd)
 	cmd.AddCommand(reviewListCommand(), reviewShowCommand(), reviewWatchCommand(),
-		reviewDecideCommand("approve", schemas.Approve), reviewDecideCommand("deny", schemas.Deny), reviewResolveCommand(), reviewHistoryCommand())
+		reviewDecideCommand("approve", schemas.Approve), reviewDecideCommand("deny", schemas.Deny), reviewResolveCommand(), reviewHistoryCommand(), reviewStandingCommand())
 	return cmd
 }
 
@@ -113,7 +113,7 @@ func reviewShowCommand() *cobra.Command {
 				return err
 			}
 			defer reviewer.Close()
-			return output(cmd, held.Hold, func(w io.Writer) error { return printHold(w, held) })
+			return output(cmd, held.Hold, func(w io.Writer) error { return printHold(w, held, aheadOf(cmd.Context(), reviewer, held)) })
 		},
 	}
 	connectionFlags(cmd)

@@ -99,8 +99,12 @@ func inOrder(records []schemas.Record) {
 // tellStory prints the records in the order in which they were accepted.
 func tellStory(w io.Writer, records []schemas.Record, status *schemas.Status) error {
 	inOrder(records)
+	ahead := grantedAhead(records)
 	for _, r := range records {
 		word, lines := chapter(r)
+		if r.Stream == schemas.ParkedHolds {
+			word, lines = onHold(r, ahead)
+		}
 		for i, l := range lines {
 			if i == 0 {
 				say(w, "%s  %-11s  %s", r.Time.Local().Format("15:04:05.000"), word, l)
@@ -131,9 +135,11 @@ func chapter(r schemas.Record) (string, []string) {
 	case schemas.Recommended:
 		return decoded(r, "recommended", &schemas.Recommendation{}, recommendedChapter)
 	case schemas.ParkedHolds:
-		return decoded(r, "on hold", &schemas.Hold{}, holdChapter)
+		return onHold(r, nil)
 	case schemas.Decisions:
 		return decoded(r, "decision", &schemas.Decision{}, decisionChapter)
+	case schemas.Standings:
+		return standingChapter(r)
 	case schemas.Settled:
 		return decoded(r, "settled", &schemas.Settlement{}, settledChapter)
 	case schemas.Grants:
@@ -274,7 +280,12 @@ func exposedChapter(e *schemas.Exposure) []string {
 	return lines
 }
 
-func holdChapter(h *schemas.Hold) []string {
+// onHold tells of a state of a hold. Standing approvals that are known are named.
+func onHold(r schemas.Record, ahead map[schemas.Pointer]schemas.Key) (string, []string) {
+	return decoded(r, "on hold", &schemas.Hold{}, func(h *schemas.Hold) []string { return holdChapter(h, ahead) })
+}
+
+func holdChapter(h *schemas.Hold, ahead map[schemas.Pointer]schemas.Key) []string {
 	lines := []string{fmt.Sprintf("%s in queue %s%s", h.State, h.Queue, waitingFor(*h))}
 	if h.State == schemas.Parked && !h.Deadline.IsZero() {
 		lines[0] += ", until " + h.Deadline.Local().Format(time.DateTime)
@@ -284,7 +295,7 @@ func holdChapter(h *schemas.Hold) []string {
 		lines = append(lines, opinionLines(h.Opinion)...)
 	}
 	for _, v := range h.Votes {
-		lines = append(lines, fmt.Sprintf("%s of %s counts", v.Verdict, v.Reviewer))
+		lines = append(lines, fmt.Sprintf("%s of %s counts%s", v.Verdict, v.Reviewer, inAdvance(v, ahead)))
 	}
 	return lines
 }

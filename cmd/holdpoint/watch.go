@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -95,7 +96,7 @@ func watchAudit(cmd *cobra.Command, a client.Auditor, since uint64) error {
 			say(cmd.ErrOrStderr(), "holdpoint: AUDIT/%d: %s", r.Seq, err)
 			return nil
 		}
-		if origin.Stream == schemas.Observed || origin.Stream == schemas.Recommended || origin.Stream == schemas.Exposed {
+		if slices.Contains(quietStreams, origin.Stream) {
 			return nil
 		}
 		word, lines := chapter(origin)
@@ -106,6 +107,9 @@ func watchAudit(cmd *cobra.Command, a client.Auditor, since uint64) error {
 		return nil
 	})
 }
+
+// quietStreams are the streams whose records bring no intent into another state.
+var quietStreams = []schemas.Stream{schemas.Observed, schemas.Recommended, schemas.Exposed, schemas.Budgets}
 
 // watched is a line of watchAudit as JSON.
 type watched struct {
