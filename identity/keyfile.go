@@ -212,7 +212,7 @@ func (k *KeyFile) field(name, value string) (err error) {
 	case "server":
 		k.Server = value
 	case "systems":
-		k.Systems = strings.Split(value, ",")
+		k.Systems = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
 	case "queues":
 		for _, text := range strings.Split(value, ",") {
 			q, err := schemas.ParseName(text)

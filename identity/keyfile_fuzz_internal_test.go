@@ -29,6 +29,7 @@ func FuzzKeyFile(f *testing.F) {
 		f.Add(append(text, text...))
 		f.Add([]byte(strings.ReplaceAll(string(text), "\n", "\r\n")))
 		f.Add([]byte(strings.ReplaceAll(string(text), ": ", ":")))
+		f.Add([]byte(strings.Replace(string(text), "# public", "#systems\n# public", 1)))
 	}
 	f.Add([]byte("# name: Ann\n# role:\n" + strings.Repeat("#", 70_000)))
 	f.Fuzz(func(t *testing.T, text []byte) {
