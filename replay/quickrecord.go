@@ -319,6 +319,9 @@ func (q *quick) hold(body []byte) (h schemas.Hold, ok bool) {
 	h.At = q.time()
 	q.must(`,"trail":`)
 	h.Trail = many(q, (*quick).pointer)
+	if q.is(`,"inputs":`) {
+		h.Inputs = many(q, (*quick).pointer)
+	}
 	if q.is(`,"states":`) {
 		h.States = many(q, (*quick).digest)
 	}
