@@ -176,25 +176,23 @@ func (v verdict) inputs() []schemas.Pointer {
 	return named
 }
 
-// paid returns the budgets that the records named say that an intent took of.
-func (e *Execute) paid(ctx context.Context, in schemas.Intent, named ...[]schemas.Pointer) ([]schemas.Budget, error) {
+// paid returns the budgets of which an intent took, as the records that are named say.
+func (e *Execute) paid(ctx context.Context, in schemas.Intent, named []schemas.Pointer) ([]schemas.Budget, error) {
 	var paid []schemas.Budget
-	for _, some := range named {
-		for _, p := range some {
-			if p.Stream != schemas.Budgets {
-				continue
-			}
-			r, err := e.Log.At(ctx, p.Stream, p.Seq)
-			if err != nil {
-				return nil, fmt.Errorf("reading %s: %w: %v", p, schemas.ErrUnavailable, err)
-			}
-			var b schemas.Budget
-			if err := read(r, &b); err != nil {
-				return nil, err
-			}
-			if _, has := b.Reservation(in); has {
-				paid = append(paid, b)
-			}
+	for _, p := range named {
+		if p.Stream != schemas.Budgets {
+			continue
+		}
+		r, err := e.Log.At(ctx, p.Stream, p.Seq)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w: %v", p, schemas.ErrUnavailable, err)
+		}
+		var b schemas.Budget
+		if err := read(r, &b); err != nil {
+			return nil, err
+		}
+		if _, has := b.Reservation(in); has {
+			paid = append(paid, b)
 		}
 	}
 	return paid, nil

@@ -218,14 +218,12 @@ func leaseOf(v verdict) time.Duration {
 // judgeClaim evaluates everything once more at the claim. What has become
 // stricter since the release stops it here, and it lapses.
 func (e *Execute) judgeClaim(ctx context.Context, c claim, before *schemas.Grant) (verdict, error) {
-	said := c.said()
-	var err error
+	said, named := c.said(), c.settlement.Trail
 	if before != nil {
-		said.paid, err = e.paid(ctx, c.settlement.Intent, c.settlement.Trail, before.Trail)
-	} else {
-		said.paid, err = e.paid(ctx, c.settlement.Intent, c.settlement.Trail)
+		named = slices.Concat(named, before.Trail)
 	}
-	if err != nil {
+	var err error
+	if said.paid, err = e.paid(ctx, c.settlement.Intent, named); err != nil {
 		return verdict{}, err
 	}
 	v, err := e.judge(ctx, c.settlement.Intent, said)

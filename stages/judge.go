@@ -60,15 +60,16 @@ func (v verdict) outcome() schemas.Outcome {
 // verdict, again before every release of a hold, and again at every claim, so that
 // an approval is an input and never an override.
 func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verdict, error) {
-	return judging{e.Common, e.exposure, e.books()}.judge(ctx, in, said)
+	return e.judging().judge(ctx, in, said)
 }
 
-// books returns what was taken of budgets.
-func (e *Execute) books() Ledger {
+// judging returns what it takes to evaluate an intent by the streams.
+func (e *Execute) judging() judging {
+	j := judging{e.Common, e.exposure, e}
 	if e.ledger != nil {
-		return e.ledger
+		j.ledger = e.ledger
 	}
-	return e
+	return j
 }
 
 // judging is what it takes to evaluate an intent, with or without streams.

@@ -175,7 +175,7 @@ func (e *Execute) use(ctx context.Context, h schemas.Hold, g granted) (bool, err
 		Since: g.since.Add(-clockSlack), Grain: schemas.MaxStandingFor,
 	}
 	for {
-		a, err := judging{e.Common, e.exposure, e}.account(ctx, c, h.Intent, nil)
+		a, err := e.judging().account(ctx, c, h.Intent, nil)
 		if err != nil || a.reserved || a.beyond() {
 			return a.reserved, err
 		}
@@ -213,7 +213,7 @@ func (e *Execute) stands(ctx context.Context, in schemas.Intent, g granted) (*ru
 	if v.action, known = policy.Action(in.Action); !known {
 		return nil, nil
 	}
-	if err := (judging{e.Common, e.exposure, e}).readExposure(ctx, agent, &v, &facts); err != nil {
+	if err := e.judging().readExposure(ctx, agent, &v, &facts); err != nil {
 		return nil, err
 	}
 	allowed, ok, err := policy.Standing(ctx, facts, g.When)
