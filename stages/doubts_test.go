@@ -205,7 +205,7 @@ func TestLateReports(t *testing.T) {
 		s.drain()
 		s.wantRuling(s.reports(r), schemas.CodeTooLate)
 		s.want(k, schemas.Failed, "")
-		now, err := s.look.standing(t.Context(), k)
+		now, err := s.look.progress(t.Context(), k)
 		must(t, err)
 		if status := now.status(k); status.Result != nil {
 			t.Errorf("the agent is given %s, the result of a report that does not count", status.Result)

@@ -299,7 +299,7 @@ func TestTooManyOpen(t *testing.T) {
 	all.Wait()
 	var open []schemas.Key
 	for _, k := range keys {
-		now, err := s.look.standing(t.Context(), k)
+		now, err := s.look.progress(t.Context(), k)
 		must(t, err)
 		switch {
 		case now.state() == schemas.Parked:

@@ -266,7 +266,7 @@ func (s *sim) checkAnswers(l ledger) {
 func (s *sim) checkEnd(r schemas.Record) {
 	s.t.Helper()
 	in, _ := schemas.ReadIntent(schemas.Name(simTenant), r)
-	now, err := s.look.standing(s.t.Context(), in.Key())
+	now, err := s.look.progress(s.t.Context(), in.Key())
 	if errors.Is(err, schemas.ErrNotFound) {
 		return // refused under its sequence
 	}

@@ -176,7 +176,7 @@ func (s *sim) Intent(k schemas.Key, state schemas.State) {
 		s.Hold("", k, string(state))
 		return
 	}
-	if now, err := s.look.standing(context.Background(), k); err != nil || now.state() != state {
+	if now, err := s.look.progress(context.Background(), k); err != nil || now.state() != state {
 		s.t.Errorf("the agent is told that %s is %s, and it is %s, %v", k, state, now.state(), err)
 	}
 }

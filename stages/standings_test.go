@@ -252,7 +252,7 @@ func TestStandingRace(t *testing.T) {
 	s.drain()
 	released := 0
 	for _, k := range keys {
-		if now, err := s.look.standing(t.Context(), k); err == nil && now.state() == schemas.Released {
+		if now, err := s.look.progress(t.Context(), k); err == nil && now.state() == schemas.Released {
 			released++
 		}
 	}

@@ -173,7 +173,7 @@ func (s *sim) sendReport(r schemas.Report) schemas.Pointer {
 // for that reason.
 func (s *sim) want(k schemas.Key, state schemas.State, code schemas.Code) {
 	s.t.Helper()
-	now, err := s.look.standing(s.t.Context(), k)
+	now, err := s.look.progress(s.t.Context(), k)
 	if err != nil {
 		s.t.Fatalf("%s: %v, want %s", k, err, state)
 	}

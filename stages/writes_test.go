@@ -50,7 +50,7 @@ func (c scenario) run(t *testing.T, a *arena, nth int, what fault) (hit bool) {
 	c.act(s, key)
 	s.tick()
 	s.drain()
-	now, err := s.look.standing(t.Context(), key)
+	now, err := s.look.progress(t.Context(), key)
 	if err != nil || now.state() != c.want {
 		t.Fatalf("write %d, fault %d: got %s, %v, want %s", nth, what, now.state(), err, c.want)
 	}

@@ -21,8 +21,8 @@ const (
 	rulingRest     = 20 * time.Millisecond
 )
 
-// standing is what the streams say of one intent.
-type standing struct {
+// progress is how far an intent has come, as the streams say.
+type progress struct {
 	hold       *schemas.Hold
 	settlement *schemas.Settlement
 	grant      *schemas.Grant
@@ -31,76 +31,76 @@ type standing struct {
 	report     *schemas.Report
 }
 
-// standing reads what the streams say of an intent, or an ErrNotFound if it was
-// neither parked nor settled.
-func (e *Execute) standing(ctx context.Context, k schemas.Key) (standing, error) {
-	var s standing
+// progress reads how far an intent has come. It is an ErrNotFound if it was neither
+// parked nor settled.
+func (e *Execute) progress(ctx context.Context, k schemas.Key) (progress, error) {
+	var p progress
 	h, _, err := e.hold(ctx, k)
 	if err == nil {
-		s.hold = &h
+		p.hold = &h
 	} else if !errors.Is(err, schemas.ErrNotFound) {
-		return s, err
+		return p, err
 	}
 	settled, _, err := e.settlement(ctx, k)
-	if errors.Is(err, schemas.ErrNotFound) && s.hold != nil {
-		return s, nil
+	if errors.Is(err, schemas.ErrNotFound) && p.hold != nil {
+		return p, nil
 	}
 	if err != nil {
-		return s, err
+		return p, err
 	}
-	s.settlement = &settled
-	if s.hold != nil && s.hold.Intent.Digest != settled.Intent.Digest {
-		s.hold = nil
+	p.settlement = &settled
+	if p.hold != nil && p.hold.Intent.Digest != settled.Intent.Digest {
+		p.hold = nil
 	}
 	g, at, err := e.lastGrant(ctx, k)
 	if errors.Is(err, schemas.ErrNotFound) {
-		return s, nil
+		return p, nil
 	}
 	if err != nil {
-		return s, err
+		return p, err
 	}
 	if g == nil {
-		s.lapsed = true
-		return s, nil
+		p.lapsed = true
+		return p, nil
 	}
-	s.grant, s.granted = g, at.Pointer()
-	if s.decided() {
-		return s, nil // a report that came after that does not count
+	p.grant, p.granted = g, at.Pointer()
+	if p.decided() {
+		return p, nil // a report that came after that does not count
 	}
-	s.report, err = e.reported(ctx, *g, at)
-	return s, err
+	p.report, err = e.reported(ctx, *g, at)
+	return p, err
 }
 
 // decided reports whether a reviewer said what became of the grant.
-func (s standing) decided() bool {
-	d := s.doubts()
+func (p progress) decided() bool {
+	d := p.doubts()
 	return d != nil && (d.Verdict == schemas.WasDone || d.Verdict == schemas.WasNotDone)
 }
 
 // doubts returns the doubt about the latest grant, or about the one that is to be
 // tried again, or nil.
-func (s standing) doubts() *schemas.Doubt {
-	if s.hold == nil || s.hold.Doubt == nil || !s.lapsed && s.hold.Doubt.Grant != s.granted {
+func (p progress) doubts() *schemas.Doubt {
+	if p.hold == nil || p.hold.Doubt == nil || !p.lapsed && p.hold.Doubt.Grant != p.granted {
 		return nil
 	}
-	return s.hold.Doubt
+	return p.hold.Doubt
 }
 
 // state is where the intent stands.
-func (s standing) state() schemas.State {
+func (p progress) state() schemas.State {
 	switch {
-	case s.settlement == nil:
+	case p.settlement == nil:
 		return schemas.Parked
-	case s.settlement.Outcome != schemas.Release:
+	case p.settlement.Outcome != schemas.Release:
 		return schemas.Refused
-	case s.lapsed && (s.doubts() == nil || !s.hold.State.Final()):
+	case p.lapsed && (p.doubts() == nil || !p.hold.State.Final()):
 		return schemas.Lapsed
-	case s.doubts() != nil:
-		return s.hold.State // what was said of the grant, or that nobody said it yet
-	case s.grant == nil:
+	case p.doubts() != nil:
+		return p.hold.State // what was said of the grant, or that nobody said it yet
+	case p.grant == nil:
 		return schemas.Released
-	case s.report != nil:
-		return s.report.State
+	case p.report != nil:
+		return p.report.State
 	default:
 		return schemas.Granted
 	}
@@ -114,35 +114,35 @@ func (a *Answer) status(ctx context.Context, asker schemas.Identity, q schemas.Q
 	if err != nil {
 		return schemas.Answer{}, err
 	}
-	s, err := a.Execute.standing(ctx, k)
+	p, err := a.Execute.progress(ctx, k)
 	if err != nil {
 		return schemas.Answer{}, hide(err, k)
 	}
-	status := s.status(k)
+	status := p.status(k)
 	status.Gateway = a.Execute.Gateway
 	return schemas.Answer{Status: status}, nil
 }
 
-func (s standing) status(k schemas.Key) *schemas.Status {
-	status := &schemas.Status{Agent: k.Agent, Intent: k.ID, State: s.state()}
-	if s.settlement == nil {
-		status.Action, status.Digest = s.hold.Intent.Action, s.hold.Intent.Digest
-		status.Deadline, status.Tell = s.hold.Deadline, s.hold.Opinion.Tell
+func (p progress) status(k schemas.Key) *schemas.Status {
+	status := &schemas.Status{Agent: k.Agent, Intent: k.ID, State: p.state()}
+	if p.settlement == nil {
+		status.Action, status.Digest = p.hold.Intent.Action, p.hold.Intent.Digest
+		status.Deadline, status.Tell = p.hold.Deadline, p.hold.Opinion.Tell
 		return status
 	}
-	status.Action, status.Digest = s.settlement.Intent.Action, s.settlement.Intent.Digest
-	status.Code, status.Detail, status.Tell = s.settlement.Code, s.settlement.Detail, s.settlement.Tell
+	status.Action, status.Digest = p.settlement.Intent.Action, p.settlement.Intent.Digest
+	status.Code, status.Detail, status.Tell = p.settlement.Code, p.settlement.Detail, p.settlement.Tell
 	switch status.State {
 	case schemas.Released:
-		status.Deadline = s.settlement.ExecuteBy
-		if s.doubts() != nil {
-			status.Deadline = s.hold.Deadline // of the retry
+		status.Deadline = p.settlement.ExecuteBy
+		if p.doubts() != nil {
+			status.Deadline = p.hold.Deadline // of the retry
 		}
 	case schemas.Granted:
-		status.Deadline = s.grant.LeaseUntil
+		status.Deadline = p.grant.LeaseUntil
 	}
-	if s.report != nil {
-		status.Result, status.Error = s.report.Result, s.report.Error
+	if p.report != nil {
+		status.Result, status.Error = p.report.Result, p.report.Error
 	}
 	return status
 }
@@ -185,7 +185,7 @@ func (e *Execute) ruling(ctx context.Context, r schemas.Record, s schemas.Subjec
 	if err != nil || rejected != nil {
 		return rejected, err
 	}
-	now, err := e.standing(ctx, key)
+	now, err := e.progress(ctx, key)
 	if errors.Is(err, schemas.ErrNotFound) {
 		return nil, nil
 	}
@@ -207,17 +207,17 @@ func (e *Execute) ruling(ctx context.Context, r schemas.Record, s schemas.Subjec
 
 // unfinished reports whether the votes already say what must follow and does not
 // follow yet.
-func (s standing) unfinished() bool {
-	return s.settlement == nil && s.hold != nil &&
-		slices.ContainsFunc(s.hold.Votes, func(v schemas.Vote) bool { return v.Verdict == schemas.Deny })
+func (p progress) unfinished() bool {
+	return p.settlement == nil && p.hold != nil &&
+		slices.ContainsFunc(p.hold.Votes, func(v schemas.Vote) bool { return v.Verdict == schemas.Deny })
 }
 
 // cameLate reports whether a vote came between the verdict and the closing of its
 // hold: the verdict, which names the decisions that it rests on, does not name it.
-func (s standing) cameLate(decision schemas.Pointer) bool {
-	return s.settlement != nil && s.hold != nil &&
-		slices.ContainsFunc(s.hold.Votes, func(v schemas.Vote) bool { return v.Decision == decision }) &&
-		!slices.Contains(s.settlement.Trail, decision)
+func (p progress) cameLate(decision schemas.Pointer) bool {
+	return p.settlement != nil && p.hold != nil &&
+		slices.ContainsFunc(p.hold.Votes, func(v schemas.Vote) bool { return v.Decision == decision }) &&
+		!slices.Contains(p.settlement.Trail, decision)
 }
 
 // rejection returns the ruling that r does not count, or nil if there is none.
@@ -247,17 +247,17 @@ func reportGrant(r schemas.Record) schemas.Pointer {
 const itsRelease = "its release"
 
 // missing says what an intent on hold still waits for.
-func (e *Execute) missing(ctx context.Context, s standing) string {
-	if s.settlement != nil || s.hold == nil {
+func (e *Execute) missing(ctx context.Context, p progress) string {
+	if p.settlement != nil || p.hold == nil {
 		return ""
 	}
-	if s.hold.Waiting != "" {
-		return s.hold.Waiting
+	if p.hold.Waiting != "" {
+		return p.hold.Waiting
 	}
 	var open []string
-	for _, a := range s.hold.Requirements() {
+	for _, a := range p.hold.Requirements() {
 		one := []schemas.Approval{a}
-		n, err := e.filled(ctx, *s.hold, one)
+		n, err := e.filled(ctx, *p.hold, one)
 		if left := schemas.Places(one) - n; left > 0 || err != nil {
 			open = append(open, fmt.Sprintf("%s: %d more", a.ID, left))
 		}
