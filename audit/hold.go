@@ -81,7 +81,7 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 		}
 		_, err := v.cast(t, h, vote)
 		all = append(all, err, h.once(i))
-		if vote.Decision.Stream != schemas.Standings {
+		if !vote.InAdvance() {
 			all = append(all, v.count(t, h, vote.Decision))
 		}
 	}
@@ -282,7 +282,7 @@ func (v *Verifier) decision(h *hold, p schemas.Pointer) (*sent, error) {
 
 // cast returns who cast a vote of h, or why it does not count.
 func (v *Verifier) cast(t *trail, h *hold, vote schemas.Vote) (*member, error) {
-	if vote.Decision.Stream == schemas.Standings {
+	if vote.InAdvance() {
 		return v.inAdvance(h, vote)
 	}
 	s, err := v.decision(h, vote.Decision)

@@ -102,7 +102,7 @@ func (v *Verifier) revokedBefore(a *advance, at moment) bool {
 // one.
 func (v *Verifier) revokedVote(vote schemas.Vote, at moment) bool {
 	a := v.standings.all[vote.Decision.Seq]
-	return vote.Decision.Stream == schemas.Standings && a != nil && v.revokedBefore(a, at)
+	return vote.InAdvance() && a != nil && v.revokedBefore(a, at)
 }
 
 // used says why the use of an approval in advance by the intent of h is not one of

@@ -58,7 +58,7 @@ type Hold struct {
 	States []Digest `json:"states,omitempty"`
 }
 
-// Vote is a decision that counts.
+// Vote is a decision, or a standing approval, that counts.
 type Vote struct {
 	Reviewer Name      `json:"reviewer"`
 	Person   string    `json:"person"`
@@ -66,6 +66,9 @@ type Vote struct {
 	Decision Pointer   `json:"decision"`
 	At       time.Time `json:"at"`
 }
+
+// InAdvance reports whether the vote is that of a standing approval.
+func (v Vote) InAdvance() bool { return v.Decision.Stream == Standings }
 
 // Doubt says that an executor claimed the intent and never reported.
 type Doubt struct {

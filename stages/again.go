@@ -125,7 +125,7 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 		said.Differs, said.Cannot = nil, tookTooLong.Error()
 	case said.Differs.Path == "" && d.guesses(t.voters):
 		said.Differs, said.Cannot = nil, unknownVoter.Error()
-	case said.Differs.Path == "" && t.record.Stream == schemas.ParkedHolds && slices.ContainsFunc(t.voters, inAdvance):
+	case said.Differs.Path == "" && t.record.Stream == schemas.ParkedHolds && slices.ContainsFunc(t.voters, schemas.Vote.InAdvance):
 		said.Differs, said.Cannot = nil, unsaidStanding.Error()
 	case t.silent && said.Differs.byRules() && d.readsExposure(ctx, t):
 		said.Differs, said.Cannot = nil, unsaidExposure.Error()

@@ -279,7 +279,7 @@ func (e *Execute) filled(ctx context.Context, h schemas.Hold, needs []schemas.Ap
 	return schemas.Filled(needs, len(h.Votes), func(a schemas.Approval, vote int) bool {
 		v := h.Votes[vote]
 		reviewer, known := e.Names.ByName(v.Reviewer)
-		if v.Decision.Stream == schemas.Standings && (covers[v.Decision] == nil || !covers[v.Decision].Covers(a.ID)) {
+		if v.InAdvance() && (covers[v.Decision] == nil || !covers[v.Decision].Covers(a.ID)) {
 			return false
 		}
 		return known && v.Verdict == schemas.Approve && reviewer.Role == schemas.RoleReviewer &&

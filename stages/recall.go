@@ -102,7 +102,7 @@ func (d *dossier) recall(t retrial, budgets stood) (*recalled, error) {
 	}
 	l.records = append(l.records, t.stood...)
 	for _, v := range t.voters {
-		if !inAdvance(v) {
+		if !v.InAdvance() {
 			continue
 		}
 		r, err := d.find(v.Decision)

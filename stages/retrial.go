@@ -211,17 +211,14 @@ func (d *dossier) closing(t *retrial, h schemas.Hold, at schemas.Record) error {
 	return nil
 }
 
-// inAdvance reports whether a vote is that of a standing approval.
-func inAdvance(v schemas.Vote) bool { return v.Decision.Stream == schemas.Standings }
-
 // voting lets a vote count on the hold h, whose record is held.
 func (d *dossier) voting(t *retrial, v schemas.Vote, h schemas.Hold, held schemas.Record) error {
 	if d.guesses([]schemas.Vote{v}) {
 		return unknownVoter
 	}
-	if inAdvance(v) {
+	if v.InAdvance() {
 		t.decide = func(ctx context.Context, on desk) error {
-			g, err := on.execute.granted(ctx, v.Decision)
+			g, err := on.execute.standing(ctx, v.Decision)
 			if err != nil {
 				return err
 			}

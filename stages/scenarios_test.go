@@ -296,11 +296,11 @@ func usedOnce(t *testing.T, s *sim, k schemas.Key, l ledger) {
 	t.Helper()
 	h, _ := s.held(k)
 	trail := l.settled[k][0].Trail
-	if len(h.Votes) != 1 || h.Votes[0].Decision.Stream != schemas.Standings || !slices.Contains(trail, h.Votes[0].Decision) {
+	if len(h.Votes) != 1 || !h.Votes[0].InAdvance() || !slices.Contains(trail, h.Votes[0].Decision) {
 		t.Errorf("votes %v, and the release names %v", h.Votes, trail)
 		return
 	}
-	g, err := s.look.granted(t.Context(), h.Votes[0].Decision)
+	g, err := s.look.standing(t.Context(), h.Votes[0].Decision)
 	must(t, err)
 	b, _, err := s.look.Budget(t.Context(), schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID)}.Subject())
 	must(t, err)

@@ -30,11 +30,11 @@ type Standings struct {
 
 	// mu guards what follows, for the time of one look or one record.
 	mu      sync.RWMutex
-	byAgent map[schemas.Name][]granted // the oldest first
+	byAgent map[schemas.Name][]standing // the oldest first
 }
 
-// granted is a standing approval, and where it stands.
-type granted struct {
+// standing is a standing approval, and where it stands.
+type standing struct {
 	schemas.Standing
 	at      schemas.Pointer
 	since   time.Time    // when the broker accepted it
@@ -43,7 +43,7 @@ type granted struct {
 
 // NewStandings returns none.
 func NewStandings(now func() time.Time) *Standings {
-	return &Standings{now: now, byAgent: map[schemas.Name][]granted{}}
+	return &Standings{now: now, byAgent: map[schemas.Name][]standing{}}
 }
 
 // Apply takes in a record of STANDING. People write them: one that cannot be read, or
@@ -64,9 +64,9 @@ func (s *Standings) Apply(r schemas.Record) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := slices.DeleteFunc(s.byAgent[g.Agent], func(have granted) bool { return !s.now().Before(have.Until) })
+	kept := slices.DeleteFunc(s.byAgent[g.Agent], func(have standing) bool { return !s.now().Before(have.Until) })
 	kept = kept[max(0, len(kept)+1-mostOfAgent):]
-	s.byAgent[g.Agent] = append(kept, granted{Standing: g, at: r.Pointer(), since: r.Time})
+	s.byAgent[g.Agent] = append(kept, standing{Standing: g, at: r.Pointer(), since: r.Time})
 	return nil
 }
 
@@ -81,10 +81,10 @@ func (s *Standings) revoke(subject schemas.Subject) {
 }
 
 // about returns those that may be about an intent, the latest first.
-func (s *Standings) about(in schemas.Intent, queue schemas.Name, at time.Time) []granted {
+func (s *Standings) about(in schemas.Intent, queue schemas.Name, at time.Time) []standing {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var found []granted
+	var found []standing
 	for _, g := range slices.Backward(s.byAgent[in.Agent]) {
 		if g.Action == in.Action && g.Queue == queue && g.revoked == "" && at.Before(g.Until) && len(found) < mostStandings {
 			found = append(found, g)
@@ -94,10 +94,10 @@ func (s *Standings) about(in schemas.Intent, queue schemas.Name, at time.Time) [
 }
 
 // in returns those of queues that are not over, the latest first.
-func (s *Standings) in(queues []schemas.Name) []granted {
+func (s *Standings) in(queues []schemas.Name) []standing {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var found []granted
+	var found []standing
 	for _, all := range s.byAgent {
 		for _, g := range all {
 			if slices.Contains(queues, g.Queue) && s.now().Before(g.Until) {
@@ -105,7 +105,7 @@ func (s *Standings) in(queues []schemas.Name) []granted {
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b granted) int { return b.At.Compare(a.At) })
+	slices.SortFunc(found, func(a, b standing) int { return b.At.Compare(a.At) })
 	return found
 }
 
@@ -137,7 +137,7 @@ type holdState struct {
 
 // voteAhead lets a standing approval count on a hold if it may, helps and has uses left,
 // and returns the next state of the hold, or nil.
-func (e *Execute) voteAhead(ctx context.Context, h schemas.Hold, at schemas.Record, g granted) (*holdState, error) {
+func (e *Execute) voteAhead(ctx context.Context, h schemas.Hold, at schemas.Record, g standing) (*holdState, error) {
 	reviewer, known := e.Names.ByName(g.Reviewer)
 	if !known || len(h.Votes) >= schemas.MaxVotes {
 		return nil, nil
@@ -165,7 +165,7 @@ func (e *Execute) voteAhead(ctx context.Context, h schemas.Hold, at schemas.Reco
 
 // use takes one of the uses of a standing approval for an intent, and reports
 // whether there was one. The same intent takes the same one again.
-func (e *Execute) use(ctx context.Context, h schemas.Hold, g granted) (bool, error) {
+func (e *Execute) use(ctx context.Context, h schemas.Hold, g standing) (bool, error) {
 	allowed, err := e.stands(ctx, h.Intent, g)
 	if err != nil || allowed == nil {
 		return false, err
@@ -191,7 +191,7 @@ func (e *Execute) use(ctx context.Context, h schemas.Hold, g granted) (bool, err
 // now, or nil if that is nothing: it was revoked, not signed by a reviewer of its
 // queue, longer than the policy allows, or not for such an intent. What cannot be
 // evaluated is nothing.
-func (e *Execute) stands(ctx context.Context, in schemas.Intent, g granted) (*rules.Allowance, error) {
+func (e *Execute) stands(ctx context.Context, in schemas.Intent, g standing) (*rules.Allowance, error) {
 	reviewer, known := e.Names.ByName(g.Reviewer)
 	agent, registered := e.Names.ByName(in.Agent)
 	switch {
@@ -228,10 +228,10 @@ func (e *Execute) stands(ctx context.Context, in schemas.Intent, g granted) (*ru
 func (e *Execute) standingVotes(ctx context.Context, h schemas.Hold) (map[schemas.Pointer]*rules.Allowance, error) {
 	var covers map[schemas.Pointer]*rules.Allowance
 	for _, v := range h.Votes {
-		if v.Decision.Stream != schemas.Standings {
+		if !v.InAdvance() {
 			continue
 		}
-		g, err := e.granted(ctx, v.Decision)
+		g, err := e.standing(ctx, v.Decision)
 		if err != nil {
 			return nil, err
 		}
@@ -249,14 +249,15 @@ func (e *Execute) standingVotes(ctx context.Context, h schemas.Hold) (map[schema
 	return covers, nil
 }
 
-// granted reads the standing approval that p names.
-func (e *Execute) granted(ctx context.Context, p schemas.Pointer) (granted, error) {
+// standing reads the standing approval that p names.
+func (e *Execute) standing(ctx context.Context, p schemas.Pointer) (standing, error) {
 	r, err := e.Log.At(ctx, p.Stream, p.Seq)
 	if err != nil {
-		return granted{}, fmt.Errorf("reading %s: %w: %v", p, schemas.ErrUnavailable, err)
+		return standing{}, fmt.Errorf("reading %s: %w: %v", p, schemas.ErrUnavailable, err)
 	}
-	g := granted{at: r.Pointer(), since: r.Time}
-	return g, read(r, &g.Standing)
+	g := standing{at: r.Pointer(), since: r.Time}
+	err = read(r, &g.Standing)
+	return g, err
 }
 
 // mostStandingLines is how many standing approvals one answer lists.

@@ -70,7 +70,7 @@ func TestStanding(t *testing.T) {
 		k := s.propose("bot", "sys.big")
 		s.want(k, schemas.Released, "")
 		h, _ := s.held(k)
-		if len(h.Votes) != 1 || h.Votes[0].Reviewer != "ann" || h.Votes[0].Decision.Stream != schemas.Standings {
+		if len(h.Votes) != 1 || h.Votes[0].Reviewer != "ann" || !h.Votes[0].InAdvance() {
 			t.Errorf("votes on %s: %+v", k, h.Votes)
 		}
 		must(t, s.claim("run", k))
