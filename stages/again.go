@@ -109,7 +109,7 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 		said.Differs = &Difference{Recorded: "what cannot be read: " + err.Error(), Decided: "something"}
 		return said
 	}
-	for i, as := range d.doubts(t) {
+	for i, as := range d.suppositions(t) {
 		one := d.attempt(ctx, t, as)
 		unread := said.Cannot != "" && as == supposed{budgets: asTaken} // budgets, perhaps
 		if i == 0 || one.Same || unread && one.Differs != nil {
@@ -135,7 +135,7 @@ func (d *dossier) decide(ctx context.Context, r schemas.Record) Redecision {
 
 // readsExposure reports whether rules of the action look at what its agent was exposed
 // to.
-func (d *dossier) readsExposure(ctx context.Context, t retrial) bool {
+func (d *dossier) readsExposure(ctx context.Context, t *retrial) bool {
 	p, err := d.policy(ctx, t.bundle)
 	if err != nil || p == nil {
 		return false
@@ -150,20 +150,20 @@ func (d *dossier) readsExposure(ctx context.Context, t retrial) bool {
 type supposed struct {
 	off      time.Duration
 	sessions string
-	budgets  stood
+	budgets  books
 }
 
-// stood is how budgets stood when an intent was judged.
-type stood uint8
+// books are how budgets stood when an intent was judged.
+type books uint8
 
 const (
-	asNamed      stood = iota // as in the records that are named
+	asNamed      books = iota // as in the records that are named
 	withoutShare              // the same, before the intent took its share
 	asTaken                   // as the hold says: of others it is not known which were refused
 )
 
-// doubts returns what may have been so when a record was written.
-func (d *dossier) doubts(t retrial) []supposed {
+// suppositions returns what may have been so when a record was written.
+func (d *dossier) suppositions(t *retrial) []supposed {
 	all := []supposed{{}}
 	if d.Registered != nil {
 		all = append(all, supposed{off: -clocks}, supposed{off: clocks})
@@ -180,7 +180,7 @@ func (d *dossier) doubts(t retrial) []supposed {
 	return all
 }
 
-func withBudgets(all []supposed, budgets stood) []supposed {
+func withBudgets(all []supposed, budgets books) []supposed {
 	all = slices.Clone(all)
 	for i := range all {
 		all[i].budgets = budgets
@@ -204,7 +204,7 @@ type tenure struct {
 }
 
 // attempt decides with what is supposed.
-func (d *dossier) attempt(ctx context.Context, t retrial, as supposed) Redecision {
+func (d *dossier) attempt(ctx context.Context, t *retrial, as supposed) Redecision {
 	said := Redecision{Record: t.record.Pointer(), Subject: t.record.Subject}
 	desk, log, err := d.desk(ctx, t, as, &said)
 	if err == nil {
@@ -240,7 +240,7 @@ type desk struct {
 	execute   *Execute
 }
 
-func (d *dossier) desk(ctx context.Context, t retrial, as supposed, said *Redecision) (desk, *recalled, error) {
+func (d *dossier) desk(ctx context.Context, t *retrial, as supposed, said *Redecision) (desk, *recalled, error) {
 	log, err := d.recall(t, as.budgets)
 	if err != nil {
 		return desk{}, nil, err
@@ -272,7 +272,7 @@ func (d *dossier) desk(ctx context.Context, t retrial, as supposed, said *Redeci
 
 // control is what CONTROL said when a record was written, as far as the record
 // says so.
-func (d *dossier) control(ctx context.Context, t retrial, names Directory, said *Redecision) (*ControlState, error) {
+func (d *dossier) control(ctx context.Context, t *retrial, names Directory, said *Redecision) (*ControlState, error) {
 	c := NewControlState(names)
 	c.patience = 0
 	if p, err := d.policy(ctx, t.bundle); err == nil && p != nil {
@@ -314,7 +314,7 @@ func (d *dossier) policy(ctx context.Context, digest schemas.Digest) (Policy, er
 // Those stand before it.
 func (d *dossier) recollect(all []Redecision, of *Redecision) {
 	recommendation, hold := d.basis(of.Record)
-	h, err := d.heldAs(hold)
+	h, err := d.holdIn(hold)
 	switch {
 	case err != nil: // there is none
 	case len(of.Asked) == 0 || of.Asked[0].Bundle == h.Bundle:

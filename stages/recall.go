@@ -92,7 +92,7 @@ func (e cannotError) Error() string { return string(e) }
 func aside(stream schemas.Stream) bool { return stream == schemas.Exposed || stream == schemas.Budgets }
 
 // recall returns a log that has what the stages read when they wrote t.
-func (d *dossier) recall(t retrial, budgets stood) (*recalled, error) {
+func (d *dossier) recall(t *retrial, budgets books) (*recalled, error) {
 	l := &recalled{}
 	for _, r := range d.records[schemas.Intents] {
 		if d.Copied {
@@ -129,7 +129,7 @@ func (d *dossier) recall(t retrial, budgets stood) (*recalled, error) {
 
 // before returns a record of BUDGETS as it was before the intent took its share, if it
 // took it for what is decided again.
-func (t retrial) before(r schemas.Record) schemas.Record {
+func (t *retrial) before(r schemas.Record) schemas.Record {
 	var b schemas.Budget
 	if schemas.Read(r, &b) != nil || !b.At.Equal(t.at) {
 		return r
@@ -141,7 +141,7 @@ func (t retrial) before(r schemas.Record) schemas.Record {
 }
 
 // toldBooks are budgets of which nothing is known but what a hold says.
-type toldBooks struct{ retrial }
+type toldBooks struct{ *retrial }
 
 // Budget implements Ledger.
 func (t toldBooks) Budget(_ context.Context, subject string) (b schemas.Budget, p schemas.Pointer, err error) {

@@ -8,14 +8,14 @@ import (
 )
 
 // granted is about a claim that was granted.
-func (d *dossier) granted(r schemas.Record) (retrial, error) {
+func (d *dossier) granted(r schemas.Record) (*retrial, error) {
 	var g schemas.Grant
 	if err := schemas.Read(r, &g); err != nil {
-		return retrial{}, err
+		return nil, err
 	}
-	t := retrial{record: r, at: g.At, bundle: g.Bundle}
-	err := d.released(&t, g.Trail)
-	t.stood = append(t.stood, d.heldAt(g.Trail, &t)...)
+	t := &retrial{record: r, at: g.At, bundle: g.Bundle}
+	err := d.released(t, g.Trail)
+	d.holdAtClaim(t, g.Trail)
 	for _, before := range d.records[schemas.Grants] {
 		if before.Seq < r.Seq {
 			var earlier schemas.Grant
@@ -34,18 +34,18 @@ func (d *dossier) granted(r schemas.Record) (retrial, error) {
 }
 
 // lapsed is about a release that nobody claimed in time.
-func (d *dossier) lapsed(r schemas.Record) (retrial, error) {
+func (d *dossier) lapsed(r schemas.Record) (*retrial, error) {
 	var l schemas.Lapse
 	if err := schemas.Read(r, &l); err != nil {
-		return retrial{}, err
+		return nil, err
 	}
-	t := retrial{record: r, at: l.At}
+	t := &retrial{record: r, at: l.At}
 	for _, before := range d.records[schemas.Grants] {
 		if before.Seq < r.Seq {
 			return t, ofDoubt // it was granted, and to be tried again
 		}
 	}
-	err := d.released(&t, l.Trail)
+	err := d.released(t, l.Trail)
 	t.decide = func(ctx context.Context, on desk) error { return on.execute.lapse(ctx, l.Key()) }
 	return t, err
 }
@@ -69,9 +69,9 @@ func paidIn(trail []schemas.Pointer) []schemas.Pointer {
 	return slices.DeleteFunc(slices.Clone(trail), func(p schemas.Pointer) bool { return p.Stream != schemas.Budgets })
 }
 
-// heldAt returns the states of the hold up to the claim: until it was in doubt, or
-// until the decision to try it again, if the trail of the grant names one.
-func (d *dossier) heldAt(trail []schemas.Pointer, t *retrial) (states []schemas.Record) {
+// holdAtClaim lets the states of the hold stand that it had at the claim: until it was in
+// doubt, or until the decision to try it again, if the trail of the grant names one.
+func (d *dossier) holdAtClaim(t *retrial, trail []schemas.Pointer) {
 	for _, r := range d.records[schemas.ParkedHolds] {
 		var h schemas.Hold
 		if schemas.Read(r, &h) != nil || h.Intent.Digest != t.intent.Digest {
@@ -79,10 +79,9 @@ func (d *dossier) heldAt(trail []schemas.Pointer, t *retrial) (states []schemas.
 		}
 		retry := h.Doubt != nil && h.Doubt.Decision != (schemas.Pointer{}) && slices.Contains(trail, h.Doubt.Decision)
 		if h.Doubt == nil || retry && h.State == schemas.Released {
-			states, t.voters = append(states, r), h.Votes
+			t.stood, t.voters = append(t.stood, r), h.Votes
 		}
 	}
-	return states
 }
 
 // basis returns the records whose opinions count for the decision in a record: the
@@ -125,11 +124,11 @@ func (d *dossier) basis(of schemas.Pointer) (recommendation []schemas.Pointer, h
 	return recommendation, hold
 }
 
-// heldAs returns the state of a hold that p names.
-func (d *dossier) heldAs(p schemas.Pointer) (h schemas.Hold, err error) {
+// holdIn returns the state of a hold that p names.
+func (d *dossier) holdIn(p schemas.Pointer) (h schemas.Hold, err error) {
 	r, err := d.find(p)
-	if err != nil {
-		return h, err
+	if err == nil {
+		err = schemas.Read(r, &h)
 	}
-	return h, schemas.Read(r, &h)
+	return h, err
 }

@@ -55,7 +55,7 @@ const (
 
 // retrial returns what it takes to decide again on r, a cannotError, or why r
 // cannot be read.
-func (d *dossier) retrial(r schemas.Record) (retrial, error) {
+func (d *dossier) retrial(r schemas.Record) (*retrial, error) {
 	switch r.Stream {
 	case schemas.Observed:
 		return d.observed(r)
@@ -83,22 +83,22 @@ func (d *dossier) named(trail []schemas.Pointer, stream schemas.Stream) (schemas
 	return d.find(trail[i])
 }
 
-func (d *dossier) observed(r schemas.Record) (retrial, error) {
+func (d *dossier) observed(r schemas.Record) (*retrial, error) {
 	var o schemas.Observation
 	if err := schemas.Read(r, &o); err != nil {
-		return retrial{}, err
+		return nil, err
 	}
 	if panicked(o.Fault) {
-		return retrial{}, afterPanic
+		return nil, afterPanic
 	}
 	proposed, err := d.named(o.Trail, schemas.Intents)
 	if err != nil {
-		return retrial{}, err
+		return nil, err
 	}
 	if d.Copied {
 		proposed.Time = o.Intent.Proposed
 	}
-	return retrial{
+	return &retrial{
 		record: r, intent: o.Intent, at: o.At, bundle: o.Bundle, failed: o.Opinion.Failed,
 		exposure:     exposedTo(o.Exposure),
 		unregistered: o.Fault != nil && o.Fault.Code == schemas.CodeUnregistered,
@@ -118,20 +118,20 @@ func exposedTo(f schemas.ExposureFacts) given {
 	return given(e)
 }
 
-func (d *dossier) recommended(r schemas.Record) (retrial, error) {
+func (d *dossier) recommended(r schemas.Record) (*retrial, error) {
 	var rec schemas.Recommendation
 	if err := schemas.Read(r, &rec); err != nil {
-		return retrial{}, err
+		return nil, err
 	}
 	at, err := d.named(rec.Trail, schemas.Observed)
 	if err != nil {
-		return retrial{}, err
+		return nil, err
 	}
 	var o schemas.Observation
 	if schemas.Read(at, &o) == nil && panicked(rec.Fault) && !panicked(o.Fault) {
-		return retrial{}, afterPanic
+		return nil, afterPanic
 	}
-	t := retrial{
+	t := &retrial{
 		record: r, intent: rec.Intent, at: rec.At, bundle: rec.Bundle, failed: rec.Opinion.Failed,
 		decide: func(ctx context.Context, on desk) error { return on.recommend.Handle(ctx, at) },
 	}
@@ -143,20 +143,20 @@ func (d *dossier) recommended(r schemas.Record) (retrial, error) {
 
 // held is about a state of a hold: the first one, another vote, the end of it, or
 // what was found when it was evaluated again.
-func (d *dossier) held(r schemas.Record) (retrial, error) {
+func (d *dossier) held(r schemas.Record) (*retrial, error) {
 	var h schemas.Hold
 	if err := schemas.Read(r, &h); err != nil {
-		return retrial{}, err
+		return nil, err
 	}
 	if h.Doubt != nil {
-		return retrial{}, ofDoubt
+		return nil, ofDoubt
 	}
-	t := retrial{
+	t := &retrial{
 		record: r, intent: h.Intent, at: h.At, bundle: h.Bundle, waiting: h.Waiting, inputs: h.Inputs,
 		voters: h.Votes, failed: h.Opinion.Failed, silent: len(h.Inputs) == 0, taken: h.Taken,
 	}
 	if len(h.States) == 0 {
-		return t, d.onRecommendation(&t, h.Trail)
+		return t, d.onRecommendation(t, h.Trail)
 	}
 	at, before, err := d.stateBefore(r, h)
 	if err != nil {
@@ -165,9 +165,9 @@ func (d *dossier) held(r schemas.Record) (retrial, error) {
 	t.stood = append(t.stood, at)
 	switch {
 	case h.State != schemas.Parked:
-		return t, d.closing(&t, before, at)
+		return t, d.closing(t, before, at)
 	case len(h.Votes) > len(before.Votes):
-		return t, d.voting(&t, h.Votes[len(h.Votes)-1], before, at)
+		return t, d.voting(t, h.Votes[len(h.Votes)-1], before, at)
 	}
 	t.decide = func(ctx context.Context, on desk) error { return on.execute.carryOn(ctx, before, at) }
 	return t, nil
@@ -177,7 +177,8 @@ func (d *dossier) held(r schemas.Record) (retrial, error) {
 func (d *dossier) stateBefore(r schemas.Record, h schemas.Hold) (at schemas.Record, before schemas.Hold, err error) {
 	for _, other := range d.records[schemas.ParkedHolds] {
 		if other.Seq < r.Seq && other.Hash() == h.States[len(h.States)-1] {
-			return other, before, schemas.Read(other, &before)
+			err = schemas.Read(other, &before)
+			return other, before, err
 		}
 	}
 	return at, before, cannotError("the state of the hold before it is not to be had")
@@ -232,12 +233,12 @@ func (d *dossier) voting(t *retrial, v schemas.Vote, h schemas.Hold, held schema
 	return err
 }
 
-func (d *dossier) settled(r schemas.Record) (retrial, error) {
+func (d *dossier) settled(r schemas.Record) (*retrial, error) {
 	var s schemas.Settlement
 	if err := schemas.Read(r, &s); err != nil {
-		return retrial{}, err
+		return nil, err
 	}
-	t := retrial{
+	t := &retrial{
 		record: r, intent: s.Intent, at: s.At, bundle: s.Bundle, inputs: s.Trail,
 		unregistered: s.Code == schemas.CodeUnregistered,
 	}
@@ -253,7 +254,7 @@ func (d *dossier) settled(r schemas.Record) (retrial, error) {
 	case s.Bundle == "" && (s.Code == schemas.CodeUnknownAction || s.Code == schemas.CodeInvalid) && d.foundAtFault(s.Trail) == nil:
 		return t, unsaidBundle
 	case !slices.ContainsFunc(s.Trail, func(p schemas.Pointer) bool { return p.Stream == schemas.ParkedHolds }):
-		return t, d.onRecommendation(&t, s.Trail)
+		return t, d.onRecommendation(t, s.Trail)
 	}
 	at, err := d.named(s.Trail, schemas.ParkedHolds)
 	if err != nil {
@@ -266,7 +267,7 @@ func (d *dossier) settled(r schemas.Record) (retrial, error) {
 	t.stood, t.voters, t.failed = append(t.stood, at), h.Votes, h.Opinion.Failed
 	t.decide = func(ctx context.Context, on desk) error { return on.execute.carryOn(ctx, h, at) }
 	if s.Code == schemas.CodeWithdrawn {
-		return t, d.withdrawing(&t, s)
+		return t, d.withdrawing(t, s)
 	}
 	return t, nil
 }
