@@ -206,7 +206,8 @@ type tenure struct {
 // attempt decides with what is supposed.
 func (d *dossier) attempt(ctx context.Context, t *retrial, as supposed) Redecision {
 	said := Redecision{Record: t.record.Pointer(), Subject: t.record.Subject}
-	desk, log, err := d.desk(ctx, t, as, &said)
+	policy, missing := d.policy(ctx, t.bundle) // which matters only if it is asked
+	desk, log, err := d.desk(ctx, t, policy, as, &said)
 	if err == nil {
 		err = t.decide(ctx, desk)
 	}
@@ -219,9 +220,8 @@ func (d *dossier) attempt(ctx context.Context, t *retrial, as supposed) Redecisi
 		said.Cannot = ctx.Err().Error()
 	case errors.As(err, &cannot):
 		said.Cannot = cannot.Error()
-	case errors.Is(err, errNoPolicy) && t.bundle != "":
-		_, err := d.policy(ctx, t.bundle)
-		said.Cannot = err.Error()
+	case errors.Is(err, errNoPolicy) && missing != nil:
+		said.Cannot = missing.Error()
 	case errors.Is(err, errNoPolicy):
 		said.Differs = &Difference{Path: "/bundle", Recorded: "none", Decided: "the rules would have been asked"}
 	case err != nil:
@@ -240,15 +240,19 @@ type desk struct {
 	execute   *Execute
 }
 
-func (d *dossier) desk(ctx context.Context, t *retrial, as supposed, said *Redecision) (desk, *recalled, error) {
+func (d *dossier) desk(ctx context.Context, t *retrial, p Policy, as supposed, said *Redecision) (desk, *recalled, error) {
 	log, err := d.recall(t, as.budgets)
 	if err != nil {
 		return desk{}, nil, err
 	}
 	names := &formerly{dossier: d, at: t.at.Add(as.off), sessions: as.sessions, without: t.unregistered, by: said}
-	control, err := d.control(ctx, t, names, said)
+	control, err := d.control(ctx, t, names)
 	if err != nil {
 		return desk{}, nil, err
+	}
+	if p != nil {
+		control.bundles.Add(1, schemas.Activation{Bundle: t.bundle}, "")
+		control.policy = overheard{p, said}
 	}
 	common := Common{Gateway: d.gateway, Log: log, Control: control, Names: names, Now: func() time.Time { return t.at }}
 	eligibility := d.Eligibility
@@ -271,14 +275,10 @@ func (d *dossier) desk(ctx context.Context, t *retrial, as supposed, said *Redec
 }
 
 // control is what CONTROL said when a record was written, as far as the record
-// says so.
-func (d *dossier) control(ctx context.Context, t *retrial, names Directory, said *Redecision) (*ControlState, error) {
+// says so, but for the active bundle.
+func (d *dossier) control(ctx context.Context, t *retrial, names Directory) (*ControlState, error) {
 	c := NewControlState(names)
 	c.patience = 0
-	if p, err := d.policy(ctx, t.bundle); err == nil && p != nil {
-		c.bundles.Add(1, schemas.Activation{Bundle: t.bundle}, "")
-		c.policy = overheard{p, said}
-	} // or else it is missed if it is asked for
 	if t.shadow != "" {
 		p, err := d.policy(ctx, t.shadow)
 		if err != nil {

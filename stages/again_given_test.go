@@ -53,6 +53,24 @@ func TestDecidedAgainInPart(t *testing.T) {
 			}
 		}
 	})
+	t.Run("rules that cannot be had at first", func(t *testing.T) {
+		a, had := s.again(), false
+		policy := a.Policy
+		a.Policy = func(ctx context.Context, digest schemas.Digest) (Policy, error) {
+			if !had {
+				had = true
+				return nil, schemas.ErrUnavailable
+			}
+			return policy(ctx, digest)
+		}
+		for stream, all := range s.decideAgain(a, k, unchanged) {
+			for _, one := range all {
+				if one.Differs != nil {
+					t.Errorf("%s: got %+v, want no difference", stream, one)
+				}
+			}
+		}
+	})
 	t.Run("of copies", func(t *testing.T) {
 		a := s.again()
 		a.Copied = true
