@@ -237,7 +237,7 @@ func (w *worker) observed(ctx context.Context, seq uint64, o schemas.Observation
 		s.apart = string(o.Fault.Code) // before a bundle was asked
 		return s, nil
 	}
-	j, charges, err := w.backtest.judge.Again(ctx, o)
+	j, charges, err := w.backtest.judge.JudgeObserved(ctx, o)
 	if err != nil {
 		return s, fmt.Errorf("OBSERVED/%d: %w", seq, err)
 	}

@@ -111,7 +111,7 @@ func (o *Offline) Judge(ctx context.Context, r schemas.Record, past Past) (Judge
 	return j, ctx.Err()
 }
 
-// Again says what would become of an intent that a gate observed before, by what it
+// JudgeObserved says what would become of an intent that a gate observed, by what it
 // observed then. An execute stage that judges it a moment later sees the same, but
 // for the rate, which only the stages before it are told.
 //
@@ -120,7 +120,7 @@ func (o *Offline) Judge(ctx context.Context, r schemas.Record, past Past) (Judge
 //
 // Of an intent that the catalog of that time refused, it was not observed what its
 // agent had been given. It is judged as one that had been given nothing.
-func (o *Offline) Again(ctx context.Context, obs schemas.Observation) (j Judgement, charges []rules.Charge, err error) {
+func (o *Offline) JudgeObserved(ctx context.Context, obs schemas.Observation) (j Judgement, charges []rules.Charge, err error) {
 	policy, err := o.control.Policy(ctx)
 	if err != nil {
 		return Judgement{}, nil, err
@@ -143,7 +143,7 @@ func (o *Offline) Again(ctx context.Context, obs schemas.Observation) (j Judgeme
 	return j, charges, ctx.Err()
 }
 
-// Charge completes what Again said of an intent that takes of budgets, with what
+// Charge completes what JudgeObserved said of an intent that takes of budgets, with what
 // others took. If it would be released, it takes its share.
 func (o *Offline) Charge(ctx context.Context, obs schemas.Observation, j Judgement, charges []rules.Charge, purse *Purse) (Judgement, error) {
 	policy, err := o.control.Policy(ctx)
