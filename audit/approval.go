@@ -115,7 +115,7 @@ func (v *Verifier) electorate(h *hold, voters []*member) (*election, error) {
 }
 
 // voters returns the persons, each once, whose decisions on h say that and count,
-// except those who were removed before a moment, or whose approval in advance was revoked.
+// except those who were removed before a moment, or whose standing approval was revoked.
 func (v *Verifier) voters(t *trail, h *hold, says schemas.Verdict, at moment) ([]*member, error) {
 	var voters []*member
 	for _, vote := range h.votes {

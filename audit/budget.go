@@ -10,12 +10,12 @@ import (
 // budgets are what was taken of every budget, as BUDGETS says.
 type budgets struct {
 	latest map[string]schemas.Budget // by subject
-	all    map[uint64]said           // by sequence
+	all    map[uint64]budgetRecord   // by sequence
 	shares map[mark]*share           // by subject and intent, as long as something may name them
 }
 
-// said is under which subject a record of BUDGETS stands, and what it says.
-type said struct {
+// budgetRecord is under which subject a record of BUDGETS stands, and what it says.
+type budgetRecord struct {
 	subject string
 	hash    mark
 }
@@ -29,7 +29,7 @@ type share struct {
 }
 
 func newBudgets() budgets {
-	return budgets{latest: map[string]schemas.Budget{}, all: map[uint64]said{}, shares: map[mark]*share{}}
+	return budgets{latest: map[string]schemas.Budget{}, all: map[uint64]budgetRecord{}, shares: map[mark]*share{}}
 }
 
 func shareOf(subject string, k schemas.Key, digest schemas.Digest) mark {
@@ -48,7 +48,7 @@ func (v *Verifier) takeBudget(at place, r schemas.Record) {
 	subject := b.Subject()
 	before, known := v.budgets.latest[subject]
 	v.budgets.latest[subject] = b
-	v.budgets.all[r.Seq] = said{subject, markOf(string(r.Hash()))}
+	v.budgets.all[r.Seq] = budgetRecord{subject, markOf(string(r.Hash()))}
 	added := v.enter(at, subject, before, b)
 	if !known && v.partial() {
 		return

@@ -193,9 +193,11 @@ func (v *Verifier) traced(t *trail, s *verdict, h *hold) error {
 		})
 	}
 	for _, p := range rest {
-		err := v.exposed(s.Intent.Agent, p)
+		var err error
 		if p.Stream == schemas.Budgets {
 			err = v.charged(s.Intent, p, h != nil)
+		} else {
+			err = v.exposed(s.Intent.Agent, p)
 		}
 		if err != nil {
 			return err

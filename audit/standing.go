@@ -7,28 +7,28 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// standings are the approvals that reviewers gave in advance, as STANDING says.
+// standings are the standing approvals of reviewers, as STANDING says.
 type standings struct {
-	all     map[uint64]*advance // by sequence
-	revoked map[mark]moment     // by queue, agent and id: since when
+	all     map[uint64]*standing // by sequence
+	revoked map[mark]moment      // by queue, agent and id: since when
 }
 
-// advance is an approval in advance, and when it was given.
-type advance struct {
+// standing is a standing approval, and when it was given.
+type standing struct {
 	schemas.Standing
 	moment
 	hash schemas.Digest
 }
 
 func newStandings() standings {
-	return standings{all: map[uint64]*advance{}, revoked: map[mark]moment{}}
+	return standings{all: map[uint64]*standing{}, revoked: map[mark]moment{}}
 }
 
 func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
 	return markOf(string(queue), string(agent), string(id))
 }
 
-// takeStanding takes in an approval in advance, or that one is revoked. People from
+// takeStanding takes in a standing approval, or that one is revoked. People from
 // outside write them: what does not read says nothing, but a revocation revokes what
 // its subject names, whatever it says.
 func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
@@ -44,16 +44,16 @@ func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
 		}
 		return
 	}
-	a := &advance{hash: r.Hash()}
+	a := &standing{hash: r.Hash()}
 	if schemas.Read(r, &a.Standing) == nil {
 		a.moment = moment{a.At, at.copied}
 		v.standings.all[r.Seq] = a
 	}
 }
 
-// inAdvance returns who gave the approval in advance that a vote of h names, or why
-// it does not count.
-func (v *Verifier) inAdvance(h *hold, vote schemas.Vote) (*member, error) {
+// castAhead returns who gave the standing approval that a vote of h names, or why it does
+// not count.
+func (v *Verifier) castAhead(h *hold, vote schemas.Vote) (*member, error) {
 	p := vote.Decision
 	if err := v.reached(p); err != nil {
 		return nil, err
@@ -93,21 +93,20 @@ func (v *Verifier) inAdvance(h *hold, vote schemas.Vote) (*member, error) {
 
 // revokedBefore reports whether everybody must have known by then that an approval
 // was revoked.
-func (v *Verifier) revokedBefore(a *advance, at moment) bool {
+func (v *Verifier) revokedBefore(a *standing, at moment) bool {
 	when, revoked := v.standings.revoked[standingMark(a.Queue, a.Agent, a.ID)]
 	return revoked && at.said.After(v.known(when, at).Add(slack))
 }
 
-// revokedVote is revokedBefore for the vote that an approval in advance is, if it is
-// one.
+// revokedVote is revokedBefore for a vote, if it is that of a standing approval.
 func (v *Verifier) revokedVote(vote schemas.Vote, at moment) bool {
 	a := v.standings.all[vote.Decision.Seq]
 	return vote.InAdvance() && a != nil && v.revokedBefore(a, at)
 }
 
-// used says why the use of an approval in advance by the intent of h is not one of
-// those that it has: BUDGETS counts them.
-func (v *Verifier) used(h *hold, a *advance, p schemas.Pointer) error {
+// used says why the use of a standing approval by the intent of h is not one of those
+// that it has: BUDGETS counts them.
+func (v *Verifier) used(h *hold, a *standing, p schemas.Pointer) error {
 	b := schemas.Budget{Budget: schemas.StandingBudget, Key: string(a.ID)}
 	s := v.budgets.shares[shareOf(b.Subject(), h.key, h.digest)]
 	switch {
