@@ -67,11 +67,8 @@ type window struct {
 	calendar string
 }
 
-// maxWindow is the longest window. What is needed of it is not trimmed.
-const maxWindow = schemas.MaxWindow
-
 // spans are the lengths of the windows of the calendar, at most.
-var spans = map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": maxWindow}
+var spans = map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": schemas.MaxWindow}
 
 // since returns the beginning of the window.
 func (w window) since(now time.Time) time.Time {
@@ -127,7 +124,7 @@ func (p *policy) readBudget(d *document, n *yaml.Node) {
 		entry: e, when: e.expression("when"), key: e.expression("key"), amount: e.expression("amount"),
 		limit: int64(e.integer("limit", 0, schemas.MaxAmount-1, 0)), tell: e.text("tell", maxTell),
 	}
-	b.window.span = e.duration("window", maxWindow, 0)
+	b.window.span = e.duration("window", schemas.MaxWindow, 0)
 	b.window.calendar = e.word("calendar", "hour", "day", "week", "month")
 	if (e.child("window") == nil) == (e.child("calendar") == nil) {
 		e.mistake(n, "want 'window', a time span such as 24h, or 'calendar': hour, day, week or month")
@@ -136,13 +133,14 @@ func (p *policy) readBudget(d *document, n *yaml.Node) {
 	p.budgets = append(p.budgets, b)
 }
 
-// field is what a budget is called in expressions: budget.refunds_a_day.
-func (b budgetText) field() string { return strings.ReplaceAll(b.id, "-", "_") }
+// budgetField is what the budget with an id is called in expressions:
+// budget.refunds_a_day.
+func budgetField(id string) string { return strings.ReplaceAll(id, "-", "_") }
 
 func (c *compiler) budget(t budgetText) {
 	plans := c.match(t.entry)
 	when := c.program(t.entry, t.when, use{weights, truth, nil}, plans)
-	key := c.program(t.entry, t.key, use{weights, name, when}, plans)
+	key := c.program(t.entry, t.key, use{weights, textOrInt, when}, plans)
 	amount := c.program(t.entry, t.amount, use{weights, quantity, when}, plans)
 	for _, p := range plans {
 		p.budgets = append(p.budgets, &budget{
@@ -165,14 +163,14 @@ func budgetShape(budgets []budgetText) *shape {
 		for _, field := range []string{"taken", "limit", "left"} {
 			one.fields[field], one.required[field] = &shape{form: intForm}, true
 		}
-		sh.fields[b.field()] = one
-		sh.required[b.field()] = b.when == nil
+		field := budgetField(b.id)
+		sh.fields[field], sh.required[field] = one, b.when == nil
 	}
 	return sh
 }
 
-// counts notes a rule that asks for a budget which is not about one of its actions.
-func (c *compiler) counts(e entry, n *yaml.Node, ps programs, plans []*plan) {
+// checkBudgets notes a rule that asks for a budget which is not about one of its actions.
+func (c *compiler) checkBudgets(e entry, n *yaml.Node, ps programs, plans []*plan) {
 	for _, p := range plans {
 		program := ps.of(p)
 		if program == nil {
@@ -184,7 +182,7 @@ func (c *compiler) counts(e entry, n *yaml.Node, ps programs, plans []*plan) {
 				return
 			}
 			field := x.AsSelect().FieldName()
-			about := slices.ContainsFunc(p.budgets, func(b *budget) bool { return strings.ReplaceAll(b.id, "-", "_") == field })
+			about := slices.ContainsFunc(p.budgets, func(b *budget) bool { return budgetField(b.id) == field })
 			if !about && !e.notes.full() {
 				line, column := e.locate(n, offsetOf(a, x))
 				e.mistakeAt(line, column, fmt.Sprintf("%s: no budget '%s' is about %s", e.about, field, p.Name))
@@ -274,7 +272,7 @@ func (e *evaluation) budgets(ctx context.Context, budgets []*budget) {
 			continue
 		}
 		taken := e.vars.taken(b.id)
-		field := strings.ReplaceAll(b.id, "-", "_")
+		field := budgetField(b.id)
 		fields = append(fields, field)
 		values[field] = budgetValue(taken.Amount, b.limit)
 		if !taken.Reserved && schemas.AddAmounts(taken.Amount, c.Amount) > b.limit {

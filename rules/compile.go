@@ -153,7 +153,7 @@ func (c *compiler) rule(t ruleText) {
 	}
 	when := c.program(t.entry, t.when, use{purpose, truth, nil}, plans)
 	raise := c.program(t.entry, t.raise, use{prose, truth, when}, plans)
-	c.counts(t.entry, t.when, when, plans)
+	c.checkBudgets(t.entry, t.when, when, plans)
 	for _, p := range plans {
 		r := &rule{id: t.id, outcome: t.outcome, reason: t.reason, tell: t.tell, when: when.of(p), raise: raise.of(p)}
 		switch t.at {

@@ -90,20 +90,20 @@ func (e *environment) plan(checked *cel.Ast, options ...cel.ProgramOption) (cel.
 type gives uint8
 
 const (
-	truth    gives = iota // true or false
-	integer               // an int
-	quantity              // an int or a double
-	name                  // text or an int
+	truth     gives = iota // true or false
+	integer                // an int
+	quantity               // an int or a double
+	textOrInt              // what a budget counts apart for
 )
 
 func (g gives) String() string {
-	return [...]string{truth: "true or false", integer: "an int", quantity: "a number", name: "text or an int"}[g]
+	return [...]string{truth: "true or false", integer: "an int", quantity: "a number", textOrInt: "text or an int"}[g]
 }
 
 // fits reports whether an expression of the type can give it. What comes
 // from JSON is known only when it runs.
 func (g gives) fits(t *cel.Type) bool {
-	fitting := [...][]*cel.Type{truth: {cel.BoolType}, integer: {cel.IntType}, quantity: {cel.IntType, cel.DoubleType}, name: {cel.StringType, cel.IntType}}[g]
+	fitting := [...][]*cel.Type{truth: {cel.BoolType}, integer: {cel.IntType}, quantity: {cel.IntType, cel.DoubleType}, textOrInt: {cel.StringType, cel.IntType}}[g]
 	return t.IsExactType(cel.DynType) || slices.ContainsFunc(fitting, t.IsExactType)
 }
 
