@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -87,14 +86,14 @@ func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []stri
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	}
-	out, err := createChanges(o.changes)
+	out, err := createLineFile(o.changes, "changes", 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.close()) }()
-	h := &history{stderr: cmd.ErrOrStderr(), meter: newMeter(cmd)}
+	h := &history{complaints: complaints{stderr: cmd.ErrOrStderr(), meter: newMeter(cmd)}}
 	b := replay.NewBacktest(replay.BacktestConfig{
-		Bundle: bundle, Since: from.at, From: from.seq, Examples: o.examples, Changed: out.write, Bad: h.complain, Tick: h.tick,
+		Bundle: bundle, Since: from.at, From: from.seq, Examples: o.examples, Changed: func(c replay.Case) error { return out.write(c) }, Bad: h.complain, Tick: h.tick,
 	})
 	if len(paths) > 0 {
 		err = h.files(cmd, b, paths)
@@ -145,12 +144,10 @@ func failsOn(kind string) (func(replay.BacktestReport) error, error) {
 // history is what a backtest reads. It says on a terminal how far it is, and what is
 // wrong with a line.
 type history struct {
-	stderr  io.Writer
-	meter   *meter
+	complaints
 	total   int64 // bytes of all files, or records of AUDIT; 0 if that is not known
 	read    atomic.Int64
 	records int
-	bad     int
 }
 
 // files reads exports, one after the other. All are opened first: that one is missing
@@ -226,61 +223,10 @@ func (h *history) tick(records int) {
 	h.meter.show("%s%d records, %.0f a second", h.meter.far(h.read.Load(), h.total), h.records, h.meter.perSecond(h.records))
 }
 
-// complain says what is wrong with a line.
-func (h *history) complain(line replay.Line, err error) {
-	switch h.bad++; {
-	case h.bad <= maxComplaints && line.Number == 0:
-		h.meter.done()
-		say(h.stderr, "holdpoint: %s", err)
-	case h.bad <= maxComplaints:
-		h.meter.done()
-		say(h.stderr, "holdpoint: %s: %s", line, err)
-	case h.bad == maxComplaints+1:
-		say(h.stderr, "holdpoint: more like that are counted and not named")
-	}
-}
-
 // verdict is the error that a history with bad lines ends with.
 func (h *history) verdict() error {
 	if h.bad == 0 {
 		return nil
 	}
 	return hint(fmt.Errorf("lines that are no records of the audit: %d; all others are counted", h.bad), "\"holdpoint audit export\" writes what this reads")
-}
-
-// changeFile is the file with a line on every change; without a file it writes nothing.
-type changeFile struct {
-	file *os.File
-	w    *bufio.Writer
-}
-
-func createChanges(path string) (*changeFile, error) {
-	if path == "" {
-		return &changeFile{}, nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("writing the changes: %w", err)
-	}
-	return &changeFile{f, bufio.NewWriterSize(f, 64<<10)}, nil
-}
-
-func (c *changeFile) write(one replay.Case) error {
-	if c.w == nil {
-		return nil
-	}
-	if err := writeJSONLine(c.w, one); err != nil {
-		return fmt.Errorf("writing the changes: %w", err)
-	}
-	return nil
-}
-
-func (c *changeFile) close() error {
-	if c.w == nil {
-		return nil
-	}
-	if err := errors.Join(c.w.Flush(), c.file.Close()); err != nil {
-		return fmt.Errorf("writing the changes: %w", err)
-	}
-	return nil
 }

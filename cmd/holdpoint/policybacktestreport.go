@@ -14,10 +14,7 @@ import (
 // printBacktest writes a report for people: what matters most first.
 func printBacktest(w io.Writer, r replay.BacktestReport) error {
 	printCompared(w, r)
-	for _, part := range []struct {
-		heading string
-		rows    [][]string
-	}{
+	err := printParts(w, []part{
 		{"WAS WOULD-BE INTENTS AND-ENDED", moveRows(r)},
 		{"EXAMPLE ACTION WAS WOULD-BE DECIDED-BY", exampleRows(r)},
 		{"ACTION INTENTS LOOSER STRICTER RELEASED PARKED REFUSED", actionChangeRows(r)},
@@ -25,17 +22,9 @@ func printBacktest(w io.Writer, r replay.BacktestReport) error {
 		{"DID-DECIDE OUTCOME INTENTS LOOSER STRICTER WHY", ruleChangeRows(r.OldRules)},
 		{"ASKED QUEUE PERSONS PARKED VOTES VOTES-A-DAY BUSIEST-DAY", askedRows(r)},
 		{"DAY INTENTS PARKED VOTES", dayRows(r.Days)},
-	} {
-		if len(part.rows) == 0 {
-			continue
-		}
-		say(w, "")
-		if err := table(w, part.heading, part.rows[:min(len(part.rows), maxRows)]); err != nil {
-			return err
-		}
-		if more := len(part.rows) - maxRows; more > 0 {
-			say(w, "and %d more, see -o json", more)
-		}
+	})
+	if err != nil {
+		return err
 	}
 	printPerDay(w, r.Days)
 	printApart(w, r)

@@ -108,10 +108,11 @@ func runReplay(cmd *cobra.Command, o replayOptions, paths []string) (err error) 
 		return err
 	}
 	defer in.close()
-	out, err := createDecisions(o.decisions)
+	lines, err := createLineFile(o.decisions, "decisions", 0o666)
 	if err != nil {
 		return err
 	}
+	out := decisions{lines}
 	defer func() { err = errors.Join(err, out.close()) }()
 	if o.live {
 		return replayLive(cmd, o, in, out)
@@ -120,7 +121,7 @@ func runReplay(cmd *cobra.Command, o replayOptions, paths []string) (err error) 
 }
 
 // replayOffline judges the calls by a bundle.
-func replayOffline(cmd *cobra.Command, o replayOptions, in *callLog, out *decisions) error {
+func replayOffline(cmd *cobra.Command, o replayOptions, in *callLog, out decisions) error {
 	bundle, err := replay.Load(os.DirFS(o.bundle))
 	if err != nil {
 		return hint(fmt.Errorf("loading bundle %s: %w", o.bundle, err), "a bundle is a directory with catalog.yaml and policy.yaml, such as those in examples/")

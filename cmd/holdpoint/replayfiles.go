@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -13,20 +12,15 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// maxComplaints is how many bad lines are named; more are counted.
-const maxComplaints = 20
-
 // callLog is the files of a replay, read one after the other. It says on a
 // terminal how far it is, and what is wrong with a line.
 type callLog struct {
-	stderr io.Writer
-	meter  *meter
-	files  []*logFile
-	size   int64 // of all files; 0 if that is not known
+	complaints
+	files []*logFile
+	size  int64 // of all files; 0 if that is not known
 
 	before int64 // bytes of the files that were read to their end
 	calls  int
-	bad    int
 }
 
 // logFile is one of them.
@@ -38,7 +32,7 @@ type logFile struct {
 // openLog opens all files at once: that one is missing is better known at the
 // beginning.
 func openLog(cmd *cobra.Command, paths []string) (*callLog, error) {
-	l := &callLog{stderr: cmd.ErrOrStderr(), meter: newMeter(cmd)}
+	l := &callLog{complaints: complaints{stderr: cmd.ErrOrStderr(), meter: newMeter(cmd)}}
 	known := true
 	for _, path := range paths {
 		if path == "-" {
@@ -97,17 +91,6 @@ func (l *callLog) tick(lines int) {
 	l.meter.show("%s%d calls, %.0f a second", part, l.calls, l.meter.perSecond(l.calls))
 }
 
-// complain says what is wrong with a line.
-func (l *callLog) complain(line replay.Line, err error) {
-	switch l.bad++; {
-	case l.bad <= maxComplaints:
-		l.meter.done()
-		say(l.stderr, "holdpoint: %s: %s", line, err)
-	case l.bad == maxComplaints+1:
-		say(l.stderr, "holdpoint: more lines like that are counted and not named")
-	}
-}
-
 // verdict is the error that a replay with bad lines ends with.
 func (l *callLog) verdict() error {
 	if l.bad == 0 {
@@ -116,26 +99,11 @@ func (l *callLog) verdict() error {
 	return hint(fmt.Errorf("lines that are no calls: %d; all others are counted", l.bad), "see \"holdpoint replay --help\" for what a line must be")
 }
 
-// decisions is the file with a line on every call; without a file it writes
-// nothing.
-type decisions struct {
-	file *os.File
-	w    *bufio.Writer
-}
-
-func createDecisions(path string) (*decisions, error) {
-	if path == "" {
-		return &decisions{}, nil
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, fmt.Errorf("writing the decisions: %w", err)
-	}
-	return &decisions{f, bufio.NewWriterSize(f, 64<<10)}, nil
-}
+// decisions is the file with a line on every call.
+type decisions struct{ *lineFile }
 
 // write writes what became of a call.
-func (d *decisions) write(c replay.Call, v replay.Verdict) error {
+func (d decisions) write(c replay.Call, v replay.Verdict) error {
 	if d.w == nil {
 		return nil
 	}
@@ -143,7 +111,7 @@ func (d *decisions) write(c replay.Call, v replay.Verdict) error {
 	if v.Outcome == schemas.Refuse {
 		decision = "deny"
 	}
-	err := writeJSONLine(d.w, struct {
+	return d.lineFile.write(struct {
 		Session  string         `json:"session"`
 		Seq      int64          `json:"seq"`
 		Decision string         `json:"decision"`
@@ -151,18 +119,4 @@ func (d *decisions) write(c replay.Call, v replay.Verdict) error {
 		Why      []string       `json:"why"`
 		Detail   string         `json:"detail,omitzero"`
 	}{c.Session, c.Seq, decision, c.Action, v.Why(), v.Detail})
-	if err != nil {
-		return fmt.Errorf("writing the decisions: %w", err)
-	}
-	return nil
-}
-
-func (d *decisions) close() error {
-	if d.w == nil {
-		return nil
-	}
-	if err := errors.Join(d.w.Flush(), d.file.Close()); err != nil {
-		return fmt.Errorf("writing the decisions: %w", err)
-	}
-	return nil
 }

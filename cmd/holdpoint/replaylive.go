@@ -53,7 +53,7 @@ type took struct {
 const maxTimed = 1000
 
 // replayLive sends the calls of a log through a running gate.
-func replayLive(cmd *cobra.Command, o replayOptions, in *callLog, out *decisions) error {
+func replayLive(cmd *cobra.Command, o replayOptions, in *callLog, out decisions) error {
 	crew := &crew{cmd: cmd, keys: o.keys, agents: map[schemas.Name]client.Agent{}}
 	defer crew.close()
 	as := schemas.Name(o.agent)
@@ -136,13 +136,13 @@ type live struct {
 	// mu guards what is below, for the time of reading one call or counting one.
 	mu       sync.Mutex
 	in       *callLog
-	out      *decisions
+	out      decisions
 	tally    *replay.Tally
 	reviewed reviewed
 	took     map[schemas.Action]*hdrhistogram.Histogram
 }
 
-func newLive(o replayOptions, crew *crew, in *callLog, out *decisions) *live {
+func newLive(o replayOptions, crew *crew, in *callLog, out decisions) *live {
 	return &live{
 		crew: crew, in: in, out: out, wait: o.wait,
 		round: strconv.FormatInt(time.Now().UnixMilli(), 36),

@@ -14,10 +14,7 @@ const maxRows = 25
 // printReplay writes a report for people: what matters most first.
 func printReplay(w io.Writer, r replay.Report) error {
 	printTotals(w, r)
-	for _, part := range []struct {
-		heading string
-		rows    [][]string
-	}{
+	err := printParts(w, []part{
 		{"ACTION CALLS RELEASED PARKED REFUSED", actionRows(r)},
 		{"DECIDED-BY OUTCOME CALLS WHY", ruleRows(r.Rules)},
 		{"RELEASED-AND-STUCK OUTCOME CALLS WHY", ruleRows(r.Stuck)},
@@ -25,17 +22,9 @@ func printReplay(w io.Writer, r replay.Report) error {
 		{"REFUSED ACTION CALLS FIRST WHY", refusalRows(r)},
 		{"BUSIEST-SESSION AGENT CALLS PARKED REFUSED", sessionRows(r)},
 		{"DAY CALLS PARKED VOTES", traceDayRows(r.Days)},
-	} {
-		if len(part.rows) == 0 {
-			continue
-		}
-		say(w, "")
-		if err := table(w, part.heading, part.rows[:min(len(part.rows), maxRows)]); err != nil {
-			return err
-		}
-		if more := len(part.rows) - maxRows; more > 0 {
-			say(w, "and %d more, see -o json", more)
-		}
+	})
+	if err != nil {
+		return err
 	}
 	printTraceDays(w, r.Days)
 	if len(r.Stuck) > 0 {
@@ -46,6 +35,29 @@ func printReplay(w io.Writer, r replay.Report) error {
 		say(w, "rules that apply to none of these calls: %s", strings.Join(r.Quiet, ", "))
 	}
 	printUnknown(w, r)
+	return nil
+}
+
+// part is one table of a report.
+type part struct {
+	heading string
+	rows    [][]string
+}
+
+// printParts writes the parts that have rows, each as far as it is for people.
+func printParts(w io.Writer, parts []part) error {
+	for _, p := range parts {
+		if len(p.rows) == 0 {
+			continue
+		}
+		say(w, "")
+		if err := table(w, p.heading, p.rows[:min(len(p.rows), maxRows)]); err != nil {
+			return err
+		}
+		if more := len(p.rows) - maxRows; more > 0 {
+			say(w, "and %d more, see -o json", more)
+		}
+	}
 	return nil
 }
 
