@@ -39,8 +39,8 @@ is repeated every day only brings what is new.`,
 	return cmd
 }
 
-// exportedRecords is what an export did.
-type exportedRecords struct {
+// exportResult is what an export did.
+type exportResult struct {
 	File    string `json:"file"`
 	Records int    `json:"records"` // that this run wrote
 	Last    uint64 `json:"last"`    // sequence in AUDIT of the last in the file
@@ -61,7 +61,7 @@ func exportAudit(cmd *cobra.Command, path, since string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
-	done := exportedRecords{File: path}
+	done := exportResult{File: path}
 	first, err := firstToExport(cmd.Context(), auditor, file, from, since != "")
 	if err == nil {
 		err = file.begin()
@@ -112,7 +112,7 @@ func firstToExport(ctx context.Context, a client.Auditor, file *export, from beg
 }
 
 // copyAudit writes what AUDIT has from first on.
-func copyAudit(cmd *cobra.Command, a client.Auditor, file *export, first uint64, done *exportedRecords) error {
+func copyAudit(cmd *cobra.Command, a client.Auditor, file *export, first uint64, done *exportResult) error {
 	end, err := a.Last(cmd.Context())
 	if err != nil {
 		return fmt.Errorf("reading the audit: %w", err)

@@ -153,7 +153,7 @@ type history struct {
 // files reads exports, one after the other. All are opened first: that one is missing
 // is better known at the beginning.
 func (h *history) files(cmd *cobra.Command, b *replay.Backtest, paths []string) error {
-	var files []*exported
+	var files []*historyFile
 	defer func() {
 		for _, f := range files {
 			f.close()
@@ -161,7 +161,7 @@ func (h *history) files(cmd *cobra.Command, b *replay.Backtest, paths []string) 
 	}()
 	known := true
 	for _, path := range paths {
-		f, size, err := openExported(cmd, path, &h.read)
+		f, size, err := openHistory(cmd, path, &h.read)
 		if err != nil {
 			return err
 		}

@@ -11,18 +11,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exported is a file with an export of AUDIT, packed or not.
-type exported struct {
+// historyFile is a file with an export of AUDIT, packed or not.
+type historyFile struct {
 	name string
 	from io.ReadCloser
 	read *atomic.Int64 // bytes, as they stand in the file
 }
 
-// openExported opens a file, or standard input for "-". The size is 0 if it is not
+// openHistory opens a file, or standard input for "-". The size is 0 if it is not
 // known.
-func openExported(cmd *cobra.Command, path string, read *atomic.Int64) (e *exported, size int64, err error) {
+func openHistory(cmd *cobra.Command, path string, read *atomic.Int64) (e *historyFile, size int64, err error) {
 	if path == "-" {
-		return &exported{"stdin", io.NopCloser(cmd.InOrStdin()), read}, 0, nil
+		return &historyFile{"stdin", io.NopCloser(cmd.InOrStdin()), read}, 0, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -31,20 +31,20 @@ func openExported(cmd *cobra.Command, path string, read *atomic.Int64) (e *expor
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		size = info.Size()
 	}
-	return &exported{path, f, read}, size, nil
+	return &historyFile{path, f, read}, size, nil
 }
 
-func (e *exported) close() { _ = e.from.Close() }
+func (e *historyFile) close() { _ = e.from.Close() }
 
 // Read counts what is read.
-func (e *exported) Read(p []byte) (int, error) {
+func (e *historyFile) Read(p []byte) (int, error) {
 	n, err := e.from.Read(p)
 	e.read.Add(int64(n))
 	return n, err
 }
 
 // unpacked returns what the file says, whatever its name says.
-func (e *exported) unpacked() (io.Reader, error) {
+func (e *historyFile) unpacked() (io.Reader, error) {
 	r := bufio.NewReaderSize(e, 256<<10)
 	if magic, _ := r.Peek(2); string(magic) != "\x1f\x8b" {
 		return r, nil
