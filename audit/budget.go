@@ -9,16 +9,13 @@ import (
 
 // budgets are what was taken of every budget, as BUDGETS says.
 type budgets struct {
-	latest map[string]schemas.Budget // by subject
-	all    map[uint64]budgetRecord   // by sequence
-	shares map[mark]*share           // by subject and intent, as long as something may name them
+	latest map[mark]schemas.Budget // by subject
+	all    map[uint64]budgetRecord // by sequence
+	shares map[mark]*share         // by subject and intent, as long as something may name them
 }
 
 // budgetRecord is under which subject a record of BUDGETS stands, and what it says.
-type budgetRecord struct {
-	subject string
-	hash    mark
-}
+type budgetRecord struct{ subject, hash mark }
 
 // share is what an intent takes of a budget: it is in the records from one
 // sequence on, up to but not including another, which is 0 while it is.
@@ -29,11 +26,11 @@ type share struct {
 }
 
 func newBudgets() budgets {
-	return budgets{latest: map[string]schemas.Budget{}, all: map[uint64]budgetRecord{}, shares: map[mark]*share{}}
+	return budgets{latest: map[mark]schemas.Budget{}, all: map[uint64]budgetRecord{}, shares: map[mark]*share{}}
 }
 
-func shareOf(subject string, k schemas.Key, digest schemas.Digest) mark {
-	return markOf(subject, string(k.Agent), string(k.ID), string(digest))
+func shareOf(subject mark, k schemas.Key, digest schemas.Digest) mark {
+	return markOf(string(subject[:]), string(k.Agent), string(k.ID), string(digest))
 }
 
 // takeBudget takes in what was taken of a budget from now on. BUDGETS is in order,
@@ -45,7 +42,7 @@ func (v *Verifier) takeBudget(at place, r schemas.Record) {
 		return
 	}
 	v.dated(at, b.At)
-	subject := b.Subject()
+	subject := markOf(b.Subject())
 	before, known := v.budgets.latest[subject]
 	v.budgets.latest[subject] = b
 	v.budgets.all[r.Seq] = budgetRecord{subject, markOf(string(r.Hash()))}
@@ -66,7 +63,7 @@ func (v *Verifier) takeBudget(at place, r schemas.Record) {
 
 // enter takes in the shares that the record before did not have, or not so large,
 // and returns them.
-func (v *Verifier) enter(at place, subject string, before, b schemas.Budget) []schemas.Reservation {
+func (v *Verifier) enter(at place, subject mark, before, b schemas.Budget) []schemas.Reservation {
 	var added []schemas.Reservation
 	for _, r := range b.Reserved {
 		if slices.ContainsFunc(before.Reserved, func(old schemas.Reservation) bool { return old == r }) {
@@ -88,7 +85,7 @@ func (v *Verifier) enter(at place, subject string, before, b schemas.Budget) []s
 }
 
 // leave makes sure that what is left out was spent or given back, or is over.
-func (v *Verifier) leave(at place, subject string, before, b schemas.Budget) {
+func (v *Verifier) leave(at place, subject mark, before, b schemas.Budget) {
 	spent := int64(0)
 	for _, r := range before.Reserved {
 		same := func(other schemas.Reservation) bool {

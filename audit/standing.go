@@ -108,7 +108,7 @@ func (v *Verifier) revokedVote(vote schemas.Vote, at moment) bool {
 // that it has: BUDGETS counts them.
 func (v *Verifier) used(h *hold, a *standing, p schemas.Pointer) error {
 	b := schemas.Budget{Budget: schemas.StandingBudget, Key: string(a.ID)}
-	s := v.budgets.shares[shareOf(b.Subject(), h.key, h.digest)]
+	s := v.budgets.shares[shareOf(markOf(b.Subject()), h.key, h.digest)]
 	switch {
 	case s == nil && v.partial():
 		return errBefore
