@@ -22,6 +22,9 @@
 // perform it, until its lease ends. What it reports is a [Report]. Decisions and
 // reports that do not count are answered with a [Rejection].
 //
+// What an agent has been given by what was released is its [Exposure]. What released
+// intents took of a limit of the policy is a [Budget]; each has its [Reservation].
+//
 // Outcomes are verbs (park, release, refuse), states are participles (parked,
 // released, refused). A [Record] is a message as the broker keeps it, and a
 // [Pointer] names one by stream, sequence and hash: the pointers of an intent's
