@@ -8,8 +8,8 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// ReadMerged reads several streams, or parts of one, to their ends, in the order in which the
-// broker accepted their records, so that a reader who folds them needs to
+// ReadMerged reads several streams, or parts of one, to their ends, in the order in
+// which the broker accepted their records, so that a reader who folds them needs to
 // remember only what is open at each moment.
 func ReadMerged(ctx context.Context, tails []*Tail, apply func(schemas.Record) error) error {
 	group, ctx := errgroup.WithContext(ctx)
