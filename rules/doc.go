@@ -133,11 +133,11 @@
 //	data      the documents of the bundle
 //	now       the time of the decision
 //
-// and, in when of rules and approvals, risk: the sum of what add gives, without
-// what raise gives; in when of rules at execute, budget: of each budget of the action
-// taken, limit and left, by its id with _ in place of -; in raise, goal and reason: the agent's prose; and, in eligible
-// only, reviewer (name, person, groups, service), agent, and action (name, system,
-// operation).
+// and, in when of rules and approvals, risk: the sum of what add gives, without what
+// raise gives; in when of rules at execute, budget: of each budget of the action
+// taken, limit and left, by its id with _ in place of -; in raise, goal and reason:
+// the agent's prose; and, in eligible only, reviewer (name, person, groups, service),
+// agent, and action (name, system, operation).
 //
 // The condition that a reviewer gives a standing approval knows params, agent, action,
 // session, data and now.
