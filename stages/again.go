@@ -74,9 +74,9 @@ type Asked struct {
 	Opinion schemas.Opinion
 }
 
-// clocks is how far the clock of a stage may be off that of CONTROL: within that, it
+// registrySlack is how far the clock of a stage may be off that of CONTROL: within that, it
 // may have known of a registration or a removal, or not.
-const clocks = 10 * time.Second
+const registrySlack = 10 * time.Second
 
 // Decide decides again on every record among records that a stage decided on: what
 // was observed, recommended, put on hold, settled and granted. The others are what
@@ -166,7 +166,7 @@ const (
 func (d *dossier) suppositions(t *retrial) []supposed {
 	all := []supposed{{}}
 	if d.Registered != nil {
-		all = append(all, supposed{off: -clocks}, supposed{off: clocks})
+		all = append(all, supposed{off: -registrySlack}, supposed{off: registrySlack})
 	}
 	if _, known := d.registered(t.intent.Agent, t.at); !known {
 		all = append(all, supposed{sessions: schemas.SessionsDeclared})
