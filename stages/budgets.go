@@ -158,6 +158,9 @@ func (e *Execute) take(ctx context.Context, m matter, v *verdict, a *account) er
 	}
 	next.At, next.Trail = v.at, m.trail[:1]
 	r, err := e.append(ctx, next, v.at, m.trace, schemas.Expect{Filter: next.Subject(), Last: a.at.Seq})
+	if errors.Is(err, schemas.ErrStale) {
+		return &takenError{next.Subject()}
+	}
 	if err != nil {
 		return err
 	}

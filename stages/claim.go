@@ -200,7 +200,7 @@ func (e *Execute) reserveClaim(ctx context.Context, c claim, v *verdict) error {
 			continue
 		}
 		if err := e.take(ctx, m, v, a); errors.Is(err, schemas.ErrStale) {
-			return fmt.Errorf("%w: %w", schemas.ErrUnavailable, errTaken)
+			return fmt.Errorf("%w: %v", schemas.ErrUnavailable, err)
 		} else if err != nil {
 			return err
 		}

@@ -291,12 +291,7 @@ func (e *Execute) filled(ctx context.Context, h schemas.Hold, needs []schemas.Ap
 // that is still so when everything is evaluated again. Otherwise the hold says
 // what is missing now.
 func (e *Execute) releaseHold(ctx context.Context, h schemas.Hold, at schemas.Record) error {
-	for {
-		err := e.releaseAsThingsAre(ctx, h, at)
-		if !errors.Is(err, errTaken) {
-			return err
-		}
-	}
+	return e.inTurn(ctx, func() error { return e.releaseAsThingsAre(ctx, h, at) })
 }
 
 func (e *Execute) releaseAsThingsAre(ctx context.Context, h schemas.Hold, at schemas.Record) error {

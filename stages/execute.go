@@ -34,6 +34,7 @@ type Execute struct {
 	Health      Health
 	Index       *Index
 	Standings   *Standings
+	Turns       *Turns // may be nil
 	Limits      Limits
 
 	ledger Ledger // what was taken of budgets, if it is not what the streams say
@@ -118,12 +119,7 @@ func (e *Execute) checkProposed(ctx context.Context, m matter) error {
 // first decides on an intent that comes for the first time, or again because a
 // crash or a lost answer left it unfinished.
 func (e *Execute) first(ctx context.Context, m matter, rec schemas.Recommendation) error {
-	for {
-		err := e.firstAsThingsAre(ctx, m, rec)
-		if !errors.Is(err, errTaken) {
-			return err
-		}
-	}
+	return e.inTurn(ctx, func() error { return e.firstAsThingsAre(ctx, m, rec) })
 }
 
 func (e *Execute) firstAsThingsAre(ctx context.Context, m matter, rec schemas.Recommendation) error {

@@ -167,15 +167,10 @@ func (e *Execute) exposure(ctx context.Context, agent schemas.Name) (schemas.Exp
 	return exposure, r, err
 }
 
-// errTaken says that others took of a budget since the verdict: judge again.
-var errTaken = errors.New("others take of the same budget at this moment")
-
 // provide records, before a release, what must be on record by then: what the
 // intent takes of budgets, and what its result exposes the agent to.
 func (e *Execute) provide(ctx context.Context, m matter, v *verdict) error {
-	if err := e.reserve(ctx, m, v); errors.Is(err, schemas.ErrStale) {
-		return errTaken
-	} else if err != nil {
+	if err := e.reserve(ctx, m, v); err != nil {
 		return err
 	}
 	return e.expose(ctx, m, v)

@@ -174,17 +174,18 @@ func (e *Execute) use(ctx context.Context, h schemas.Hold, g standing) (bool, er
 		Budget: schemas.StandingBudget, Key: string(g.ID), Amount: 1, Limit: int64(min(g.Uses, allowed.Uses)),
 		Since: g.since.Add(-clockSlack), Grain: schemas.MaxStandingFor,
 	}
-	for {
+	left := false
+	err = e.inTurn(ctx, func() error {
 		a, err := e.judging().account(ctx, c, h.Intent, nil)
-		if err != nil || a.reserved || a.beyond() {
-			return a.reserved, err
+		if left = a.reserved; err != nil || left || a.beyond() {
+			return err
 		}
 		v := verdict{at: e.now()}
 		err = e.take(ctx, matter{intent: h.Intent, trail: h.Trail}, &v, &a)
-		if err == nil || !errors.Is(err, schemas.ErrStale) {
-			return err == nil, err
-		}
-	}
+		left = err == nil
+		return err
+	})
+	return left, err
 }
 
 // stands returns what the policy allows a standing approval to cover of an intent

@@ -288,6 +288,7 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 		Health:      g.health,
 		Index:       g.index,
 		Standings:   stages.NewStandings(time.Now),
+		Turns:       stages.NewTurns(),
 		Limits:      g.Limits,
 	}
 	follow, err := g.loadIndex(ctx, log)
