@@ -72,8 +72,10 @@ func (e *takenError) Unwrap() error { return schemas.ErrStale }
 func (e *Execute) inTurn(ctx context.Context, judge func() error) error {
 	done := func() {}
 	for {
-		err := judge()
-		done()
+		err := func() error {
+			defer done() // also if it panics: then the message comes again
+			return judge()
+		}()
 		taken, raced := errors.AsType[*takenError](err)
 		if !raced || ctx.Err() != nil {
 			return err

@@ -42,7 +42,8 @@ func TestTurns(t *testing.T) {
 	(*Turns)(nil).wait(t.Context(), "budgets.a.x")()
 }
 
-// TestInTurn: whoever was overtaken judges again until it is not, or ctx ends.
+// TestInTurn: whoever was overtaken judges again until it is not, or ctx ends, and gives
+// its turn back whatever happens.
 func TestInTurn(t *testing.T) {
 	t.Parallel()
 	e := &Execute{Turns: NewTurns()}
@@ -62,6 +63,16 @@ func TestInTurn(t *testing.T) {
 	if err := e.inTurn(ctx, overtaken); !errors.Is(err, schemas.ErrStale) || tries != 1 {
 		t.Errorf("ctx ended: got %v after %d tries, want that it is stale after 1", err, tries)
 	}
+	tries = 0
+	func() {
+		defer func() { _ = recover() }()
+		_ = e.inTurn(t.Context(), func() error {
+			if err := overtaken(); tries < 3 {
+				return err
+			}
+			panic("a bug")
+		})
+	}()
 	if len(e.Turns.turns) > 0 {
 		t.Errorf("left behind: %v", e.Turns.turns)
 	}
