@@ -241,14 +241,14 @@ func parseKey(s string) (schemas.Key, error) {
 	}
 	parsed, err := schemas.ParseIntentID(strings.ToUpper(id))
 	if err != nil {
-		return schemas.Key{}, usage("%v", err)
+		return schemas.Key{}, hint(usage("%v", err), "it is AGENT/ID, as \"holdpoint list\" shows it")
 	}
 	if !both {
 		return schemas.Key{ID: parsed}, nil
 	}
 	name, err := schemas.ParseName(agent)
 	if err != nil {
-		return schemas.Key{}, usage("%v", err)
+		return schemas.Key{}, hint(usage("%v", err), "it is AGENT/ID, as \"holdpoint list\" shows it")
 	}
 	return schemas.Key{Agent: name, ID: parsed}, nil
 }

@@ -243,7 +243,7 @@ ID is AGENT/ID, or an id alone.`,
 func revokeStanding(cmd *cobra.Command, id, reason string) error {
 	key, err := parseKey(id)
 	if err != nil {
-		return err
+		return hint(err, "see \"holdpoint review standing list\"")
 	}
 	reviewer, _, err := dialReviewer(cmd)
 	if err != nil {

@@ -20,7 +20,7 @@ func (r *reasons) tell(w io.Writer, records []schemas.Record) error {
 		d.tell(w)
 	}
 	r.tellFaults(w, records)
-	r.tellNeeds(w)
+	r.tellNeeds(w, grantedAhead(records))
 	r.tellAgain(w)
 	return nil
 }
@@ -81,8 +81,8 @@ func (r *reasons) tellFaults(w io.Writer, records []schemas.Record) {
 	}
 }
 
-// tellNeeds writes who had to agree, and who did.
-func (r *reasons) tellNeeds(w io.Writer) {
+// tellNeeds writes who had to agree, and who did, some of them in advance.
+func (r *reasons) tellNeeds(w io.Writer, ahead map[schemas.Pointer]schemas.Key) {
 	if len(r.Needs) == 0 {
 		return
 	}
@@ -91,12 +91,12 @@ func (r *reasons) tellNeeds(w io.Writer) {
 		var who []string
 		for _, v := range r.Votes {
 			if r.eligible(a, v) {
-				who = append(who, fmt.Sprintf("%s at %s", v.Reviewer, v.At.Local().Format(time.TimeOnly)))
+				who = append(who, fmt.Sprintf("%s at %s%s", v.Reviewer, v.At.Local().Format(time.TimeOnly), inAdvance(v, ahead)))
 			}
 		}
 		by := "nobody approved it"
 		if len(who) > 0 {
-			by = "approved by " + strings.Join(who, ", ")
+			by = "approved by " + strings.Join(who, "; ")
 		}
 		say(w, "a release needs %s, %s: %s", a.ID, requirement(a), by)
 	}
@@ -122,6 +122,6 @@ func (r *reasons) tellAgain(w io.Writer) {
 		}
 	}
 	if r.Registered == nil {
-		say(w, "  who was registered is taken from the records; an auditor reads it from the audit")
+		say(w, "  who was registered is taken from the records; an auditor reads that, and what is not to be had here, from the audit")
 	}
 }
