@@ -115,6 +115,9 @@ func tellStory(w io.Writer, records []schemas.Record, status *schemas.Status) er
 	}
 	if status != nil {
 		say(w, "now %s%s", string(status.State), until(*status))
+		if status.State == schemas.Parked && status.Tell != "" {
+			say(w, "tell %s", status.Tell)
+		}
 		if len(status.Result) > 0 {
 			say(w, "result %s", oneLine(status.Result))
 		}

@@ -214,13 +214,24 @@ func printStatus(cmd *cobra.Command, s schemas.Status) error {
 	key := schemas.Key{Agent: s.Agent, ID: s.Intent}
 	switch s.State {
 	case schemas.Refused:
-		return ended{fmt.Errorf("%s was refused: %s", key, refusedBecause(s)), codeExit(s.Code)}
+		return instead(ended{fmt.Errorf("%s was refused: %s", key, refusedBecause(s)), codeExit(s.Code)}, s)
 	case schemas.Lapsed:
 		return ended{fmt.Errorf("%s was released, and no executor took it in time", key), exitOver}
 	case schemas.Failed:
 		return ended{fmt.Errorf("%s failed: %s", key, s.Error), exitFailure}
 	}
 	return nil
+}
+
+// instead adds what helps whoever asked for something that does not exist.
+func instead(err error, s schemas.Status) error {
+	switch s.Code {
+	case schemas.CodeUnknownAction:
+		return hint(err, "see \"holdpoint catalog list\"")
+	case schemas.CodeInvalid:
+		return hint(err, "see \"holdpoint catalog show %s\"", s.Action)
+	}
+	return err
 }
 
 func refusedBecause(s schemas.Status) string {
