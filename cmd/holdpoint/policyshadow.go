@@ -76,7 +76,7 @@ func setShadow(cmd *cobra.Command, digest schemas.Digest, archive []byte, reason
 	}{digest}
 	return output(cmd, answer, func(w io.Writer) error {
 		if digest == "" {
-			say(w, "off")
+			say(w, "shadow off")
 		} else {
 			say(w, "shadow %s", digest.Short())
 		}
