@@ -62,6 +62,7 @@ A file of tool calls that were made without a gate is for "holdpoint replay".`,
 	f.StringVar(&o.since, "since", "", sinceHelp)
 	f.StringVar(&o.changes, "changes", "", "`file` for a line of JSON on every intent that would have ended otherwise")
 	f.StringVar(&o.failOn, "fail-on", "", "`change` that fails: released, looser, stricter or any")
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"released", "looser", "stricter", "any"}, cobra.ShellCompDirectiveNoFileComp))
 	f.IntVar(&o.examples, "examples", o.examples, "how many intents of each change are named")
 	return cmd
 }
@@ -71,7 +72,7 @@ A file of tool calls that were made without a gate is for "holdpoint replay".`,
 const garbage = 300 // percent
 
 func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []string) (err error) {
-	fails, err := failsOn(o.failOn)
+	fails, err := failsOn(o.failOn, o.changes)
 	if err != nil {
 		return err
 	}
@@ -105,14 +106,28 @@ func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []stri
 		return err
 	}
 	report := b.Report()
-	if err := output(cmd, report, func(w io.Writer) error { return printBacktest(w, report) }); err != nil {
+	if err := output(cmd, report, func(w io.Writer) error {
+		if report.Otherwise > 0 {
+			say(cmd.ErrOrStderr(), "holdpoint: hint: \"holdpoint show AGENT/ID\" tells the story of one; %s", allIn(o.changes))
+		}
+		return printBacktest(w, report)
+	}); err != nil {
 		return err
 	}
 	return errors.Join(h.verdict(), fails(report))
 }
 
-// failsOn returns what fails when there is a change of a kind.
-func failsOn(kind string) (func(replay.BacktestReport) error, error) {
+// allIn says where all changes are written.
+func allIn(changes string) string {
+	if changes == "" {
+		return "--changes FILE writes all of them"
+	}
+	return "all of them are in " + changes
+}
+
+// failsOn returns what fails when there is a change of a kind. They are all in the file
+// changes, if that has a name.
+func failsOn(kind, changes string) (func(replay.BacktestReport) error, error) {
 	kinds := map[string]struct {
 		has  func(replay.Move) bool
 		what string
@@ -137,7 +152,7 @@ func failsOn(kind string) (func(replay.BacktestReport) error, error) {
 		if n == 0 {
 			return nil
 		}
-		return hint(fmt.Errorf("intents that %s: %d", k.what, n), "--changes FILE writes all of them")
+		return hint(fmt.Errorf("intents that %s: %d", k.what, n), "%s", allIn(changes))
 	}, nil
 }
 

@@ -209,7 +209,4 @@ func printApart(w io.Writer, r replay.BacktestReport) {
 			say(w, line.what, line.n)
 		}
 	}
-	if r.Otherwise > 0 {
-		say(w, "hint: \"holdpoint show AGENT/ID\" tells the story of one; --changes FILE writes all of them")
-	}
 }
