@@ -107,10 +107,11 @@ func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []stri
 	}
 	report := b.Report()
 	if err := output(cmd, report, func(w io.Writer) error {
+		err := printBacktest(w, report)
 		if report.Otherwise > 0 {
 			say(cmd.ErrOrStderr(), "holdpoint: hint: \"holdpoint show AGENT/ID\" tells the story of one; %s", allIn(o.changes))
 		}
-		return printBacktest(w, report)
+		return err
 	}); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
+	"github.com/holdpoint/holdpoint/stages"
 )
 
 func showCommand() *cobra.Command {
@@ -80,7 +81,7 @@ func fetchTrail(cmd *cobra.Command, k schemas.Key) ([]schemas.Record, *schemas.S
 // inOrder sorts the records of an intent by when they were accepted. Those that an
 // auditor reads have the times of their copies, and streams are copied side by side:
 // so a record may seem older than the one that it was made from. What begins every
-// story stands first all the same.
+// story stands first all the same, and what a record names before it.
 func inOrder(records []schemas.Record) {
 	slices.SortStableFunc(records, func(a, b schemas.Record) int { return a.Time.Compare(b.Time) })
 	first := 0
@@ -93,6 +94,17 @@ func inOrder(records []schemas.Record) {
 		copy(records[first+1:at+1], records[first:at])
 		records[first] = r
 		first++
+	}
+	for i := first; i < len(records); {
+		named := stages.Named(records[i : i+1])
+		late := slices.IndexFunc(records[i+1:], func(r schemas.Record) bool { return slices.Contains(named, r.Pointer()) })
+		if late < 0 {
+			i++
+			continue
+		}
+		r := records[i+1+late] // which may name others, but none in a circle: it has their hashes
+		copy(records[i+1:i+2+late], records[i:i+1+late])
+		records[i] = r
 	}
 }
 
