@@ -61,7 +61,11 @@ func (r *rig) open(ctx context.Context, bundle, keys string, agents int) error {
 	if err := r.startGate(ctx); err != nil {
 		return err
 	}
-	if err := activate(ctx, r.gate, bundle); err != nil {
+	loaded, err := bundleToUse(bundle)
+	if err != nil {
+		return err
+	}
+	if err := activate(ctx, r.gate, bundle, loaded); err != nil {
 		return err
 	}
 	if err := r.people(ctx, keys, agents); err != nil {

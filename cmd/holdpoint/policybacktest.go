@@ -80,9 +80,9 @@ func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []stri
 	if err != nil {
 		return err
 	}
-	bundle, err := replay.Load(os.DirFS(dir))
+	bundle, err := bundleToTry(dir)
 	if err != nil {
-		return hint(fmt.Errorf("loading bundle %s: %w", dir, err), "see \"holdpoint policy check %s\"", dir)
+		return err
 	}
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbage))

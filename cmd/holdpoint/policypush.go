@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdpoint/holdpoint/client"
+	"github.com/holdpoint/holdpoint/replay"
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -27,6 +28,21 @@ func bundleToUse(dir string) (*rules.Bundle, error) {
 	bundle, err := loadBundle(dir)
 	if err != nil {
 		return nil, hint(fmt.Errorf("loading bundle %s: %w", dir, err), "nothing was changed; see \"holdpoint policy check %s\"", dir)
+	}
+	return bundle, nil
+}
+
+// bundleToTry loads a bundle from a directory, for a command that judges by it what
+// others asked for.
+func bundleToTry(dir string) (*rules.Bundle, error) {
+	root, err := bundleDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("loading bundle %s: %w", dir, err)
+	}
+	defer root.Close()
+	bundle, err := replay.Load(root.FS())
+	if err != nil {
+		return nil, hint(fmt.Errorf("loading bundle %s: %w", dir, err), "see \"holdpoint policy check %s\"", dir)
 	}
 	return bundle, nil
 }

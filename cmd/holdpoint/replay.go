@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -122,9 +120,9 @@ func runReplay(cmd *cobra.Command, o replayOptions, paths []string) (err error) 
 
 // replayOffline judges the calls by a bundle.
 func replayOffline(cmd *cobra.Command, o replayOptions, in *callLog, out decisions) error {
-	bundle, err := replay.Load(os.DirFS(o.bundle))
+	bundle, err := bundleToTry(o.bundle)
 	if err != nil {
-		return hint(fmt.Errorf("loading bundle %s: %w", o.bundle, err), "a bundle is a directory with catalog.yaml and policy.yaml, such as those in examples/")
+		return err
 	}
 	r := replay.New(replay.Config{
 		Bundle:  bundle,

@@ -18,6 +18,7 @@ import (
 	"github.com/holdpoint/holdpoint/broker/embedded"
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/identity"
+	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 	"github.com/holdpoint/holdpoint/stages"
 )
@@ -232,6 +233,12 @@ func stopEmbedded(server *embedded.Server) error {
 // serveEmbedded runs everything in this process. Opened is called when the gate
 // is open; it may be nil.
 func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, opened func(*embedded.Server, creds) error) (err error) {
+	var bundle *rules.Bundle
+	if o.bundle != "" { // before anything is made: it may be misspelt
+		if bundle, err = bundleToUse(o.bundle); err != nil {
+			return err
+		}
+	}
 	cfg, server, err := openEmbedded(o, log)
 	if err != nil {
 		return err
@@ -245,8 +252,8 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 			return fmt.Errorf("writing the address: %w", err)
 		}
 		sayAdmins(log, cfg.Names, cfg.Admins, cfg.AdminDir)
-		if o.bundle != "" {
-			if err := activate(ctx, g, o.bundle); err != nil {
+		if bundle != nil {
+			if err := activate(ctx, g, o.bundle, bundle); err != nil {
 				return err
 			}
 		}
@@ -258,12 +265,11 @@ func serveEmbedded(ctx context.Context, o serveOptions, log zerolog.Logger, open
 	})
 }
 
-// activate makes the bundle in dir the active one, as the policy-admin of the
-// first start, unless it is already.
-func activate(ctx context.Context, g *gate, dir string) error {
-	bundle, err := bundleToUse(dir)
-	if err != nil || g.control.Active() == bundle.Digest() {
-		return err
+// activate makes the bundle, which is in dir, the active one, as the policy-admin of
+// the first start, unless it is already.
+func activate(ctx context.Context, g *gate, dir string, bundle *rules.Bundle) error {
+	if g.control.Active() == bundle.Digest() {
+		return nil
 	}
 	k, there := g.Admins[schemas.RolePolicyAdmin]
 	if !there {
