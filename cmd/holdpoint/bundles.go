@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/holdpoint/holdpoint/client"
@@ -82,10 +83,11 @@ func (s *shelf) unused() error {
 			wanted = append(wanted, other.Short())
 		}
 		if len(wanted) == 0 {
-			wanted = []string{"none"}
+			return fmt.Errorf("bundle %s is %s, and the records name none: %w", path, digest.Short(), errOtherBundle)
 		}
+		slices.Sort(wanted)
 		return hint(fmt.Errorf("bundle %s is %s, and the records name %s: %w", path, digest.Short(), strings.Join(wanted, ", "), errOtherBundle),
-			"see \"holdpoint policy history\"")
+			"let an admin or a reviewer get it with \"holdpoint policy pull %s --out DIR\"", wanted[0])
 	}
 	return nil
 }
