@@ -48,7 +48,8 @@ knows params, agent, action, session, data and now. The approval is signed with 
 key, and counts as your vote on what needs it until it is used up, over or revoked.
 
 What the active policy does not allow is refused before it is signed. The gate asks
-the policy of the moment again at each use.`,
+the policy of the moment again at each use. Whether there is an agent of that name is
+not asked, because reviewers are not told who is registered: mind the spelling.`,
 		Example: `  holdpoint review standing grant --agent billing --action shop.refund --when 'params.order.startsWith("A-7")' --uses 20 --for 4h --reason 'batch A-7 was broken' --key ann.key`,
 		Args:    takes(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return grantStanding(cmd, o) },

@@ -276,6 +276,9 @@ func matchLine(m schemas.Match) string {
 
 func budgetChapter(b *schemas.Budget) []string {
 	sum := b.Taken(b.Since, schemas.Intent{})
+	if b.Budget == schemas.StandingBudget {
+		return []string{fmt.Sprintf("%d of %d uses are taken of standing approval %s", sum, b.Limit, b.Key)}
+	}
 	return []string{fmt.Sprintf("%d of %d are taken of %s%s", sum, b.Limit, b.Budget, keyed(b.Key))}
 }
 
