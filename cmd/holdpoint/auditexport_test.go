@@ -160,12 +160,12 @@ func TestAuditSince(t *testing.T) {
 			t.Errorf("since %v: got %d, want %d or one of the same moment before it", r.Time, seq, r.Seq)
 		}
 	}
-	var order []uint64
+	var order []uint64 // which may go on behind them: the gate goes on, too
 	check(t, otto.Kinds(t.Context(), 3, func(r schemas.Record) error {
 		order = append(order, r.Seq)
 		return nil
 	}, "observed", "control", "released"))
-	if !slices.IsSorted(order) || len(order) == 0 || order[0] != 3 || order[len(order)-1] != records[len(records)-1].Seq {
+	if !slices.IsSorted(order) || len(order) == 0 || order[0] != 3 || order[len(order)-1] < records[len(records)-1].Seq {
 		t.Errorf("kinds: got %v, want the records of AUDIT from 3 on in their order", order)
 	}
 	b := beginning{at: time.Now().Add(time.Hour)}
