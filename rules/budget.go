@@ -127,7 +127,7 @@ func (p *policy) readBudget(d *document, n *yaml.Node) {
 	b.window.span = e.duration("window", schemas.MaxWindow, 0)
 	b.window.calendar = e.word("calendar", "hour", "day", "week", "month")
 	if (e.child("window") == nil) == (e.child("calendar") == nil) {
-		e.mistake(n, "want 'window', a time span such as 24h, or 'calendar': hour, day, week or month")
+		e.mistake(n, "want one of 'window', a time span such as 24h, and 'calendar': hour, day, week or month")
 	}
 	_ = b.beyond.UnmarshalText([]byte(e.word("beyond", "park", "refuse")))
 	p.budgets = append(p.budgets, b)
