@@ -273,16 +273,39 @@ func (c *standingConditions) program(p *plan, text string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, issues := env.compile(text, truth, nil)
-	found := condition{program: program}
-	if program == nil {
-		found.err = mistaken(text, issues)
+	found := condition{err: env.shallow(text)}
+	if found.err == nil {
+		var issues []issue
+		if found.program, issues = env.compile(text, truth, nil); found.program == nil {
+			found.err = mistaken(text, issues)
+		}
 	}
 	if c.compiled == nil || len(c.compiled) == maxCompiled {
 		c.compiled = map[conditionFor]condition{}
 	}
 	c.compiled[key] = found
 	return found.program, found.err
+}
+
+// maxDepth is how deep what stands in a condition may stand in other things. To check
+// the types of lists in lists costs the cube of it: seconds for a few hundred bytes.
+const maxDepth = 40
+
+// shallow returns an error for a condition that is nested too deeply.
+func (e *environment) shallow(text string) error {
+	parsed, problems := e.env.Parse(text)
+	if problems.Err() != nil {
+		return nil // which is said with its place
+	}
+	deepest := 0
+	ast.MatchDescendants(ast.NavigateAST(parsed.NativeRep()), func(x ast.NavigableExpr) bool {
+		deepest = max(deepest, x.Depth())
+		return false
+	})
+	if deepest > maxDepth {
+		return fmt.Errorf("when: %w: nested more than %d deep", schemas.ErrInvalid, maxDepth)
+	}
+	return nil
 }
 
 // environment returns what a condition on actions of the variant may ask.
@@ -310,6 +333,7 @@ const onlyParams = "the condition of a standing approval knows params, agent, ac
 // standingEnvironment knows what the condition of a standing approval may depend on,
 // but for params: what an intent is, and not what the gate thinks of it.
 func standingEnvironment(l Limits, d *documents) (*environment, error) {
+	l.Cost = max(1, l.cost()/8) // people from outside write them, and many are tried
 	e, err := newEnvironment(environment{
 		limits: l,
 		data:   d.values,
