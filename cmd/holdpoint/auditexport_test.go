@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -126,8 +128,13 @@ func TestExportLeavesAlone(t *testing.T) {
 	damaged, err := os.ReadFile(path)
 	check(t, err)
 	damaged[15] ^= 0xff
+	var other bytes.Buffer
+	packer := gzip.NewWriter(&other)
+	_, err = packer.Write([]byte("remember the milk"))
+	check(t, errors.Join(err, packer.Close()))
 	for name, text := range map[string]string{
 		"notes.txt": "remember the milk", "more.txt": "remember\nthe milk", "lines.txt": "remember\n", "notes.gz": "remember the milk",
+		"blank.txt": "remember\nthe milk\n\n", "short.gz": "the", "other.gz": other.String(), "cut.gz": other.String()[:other.Len()-2],
 		"damaged.gz": string(damaged), "behind.gz": string(damaged[:0]) + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
 	} {
 		path := filepath.Join(t.TempDir(), name)
@@ -140,6 +147,28 @@ func TestExportLeavesAlone(t *testing.T) {
 			t.Errorf("%s: it was touched", name)
 		}
 	}
+}
+
+// TestExportIsPrivate: what is exported is written into no file that others may open.
+func TestExportIsPrivate(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such rights")
+	}
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	exportAll(t, path, auditEntries(1, 3))
+	for _, mode := range []os.FileMode{0o644, 0o660, 0o602} {
+		check(t, os.Chmod(path, mode))
+		if e, err := openExport(path); err == nil {
+			_ = e.close()
+			t.Errorf("%s: it was opened", mode)
+		}
+	}
+	if _, err := openExport(os.DevNull); err == nil {
+		t.Error("what is no file was opened")
+	}
+	check(t, os.Chmod(path, 0o600))
+	exportAll(t, path, auditEntries(4, 3))
 }
 
 // TestAuditSince: the first record at or after a moment, and the kinds that are

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/holdpoint/holdpoint/replay"
@@ -39,8 +40,14 @@ func openExport(path string) (*export, error) {
 		return nil, fmt.Errorf("opening the export: %w", err)
 	}
 	e := &export{path: path, file: f, w: bufio.NewWriterSize(f, 256<<10)}
-	if e.end, err = e.whole(); err == nil && len(e.last) > 0 {
+	if err = e.private(); err == nil {
+		e.end, err = e.whole()
+	}
+	switch {
+	case err == nil && len(e.last) > 0:
 		_, err = replay.ParseEntry(e.last)
+	case err == nil && e.end > 0:
+		err = errors.New("it is something else")
 	}
 	if err != nil {
 		err = hint(fmt.Errorf("opening the export %s: %w", path, err), "name another file; this one was left alone")
@@ -50,6 +57,20 @@ func openExport(path string) (*export, error) {
 		e.packer = gzip.NewWriter(e.w)
 	}
 	return e, nil
+}
+
+// private makes sure that nobody else may read what is written, whoever made the file.
+func (e *export) private() error {
+	info, err := e.file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errors.New("it is no file")
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("others may open it (%s); \"chmod 600\" keeps them out", info.Mode().Perm())
+	}
+	return nil
 }
 
 // begin cuts off what is not whole, and goes on behind it.
@@ -106,6 +127,9 @@ func (e *export) wholeMembers() (int64, error) {
 	if _, err := e.file.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
+	if err := e.beginsPacked(); err != nil {
+		return 0, err
+	}
 	counted := &countingReader{from: e.file}
 	r := bufio.NewReader(counted)
 	var unpacker gzip.Reader
@@ -123,6 +147,38 @@ func (e *export) wholeMembers() (int64, error) {
 			return 0, fmt.Errorf("damaged behind byte %d: %w", end, err)
 		}
 	}
+}
+
+// beginsPacked makes sure that the file was begun by an export, though its first member
+// may not be whole.
+func (e *export) beginsPacked() error {
+	defer func() { _, _ = e.file.Seek(0, io.SeekStart) }()
+	var magic [3]byte
+	n, err := io.ReadFull(e.file, magic[:])
+	if n == 0 {
+		return nil // there is nothing in it
+	}
+	if !bytes.Equal(magic[:n], []byte("\x1f\x8b\x08")[:n]) {
+		return errors.New("it is something else")
+	}
+	if err != nil {
+		return nil
+	}
+	if _, err := e.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	var text [16]byte
+	unpacker, err := gzip.NewReader(e.file)
+	if err == nil {
+		n, err = io.ReadFull(unpacker, text[:])
+	}
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("damaged: %w", err)
+	}
+	if unpacker == nil {
+		return nil
+	}
+	return e.alone(text[:n])
 }
 
 // member remembers the last line of one member, once all of it was read.
