@@ -86,6 +86,9 @@ type matter struct {
 	trace  string
 }
 
+// origin names the intent itself, which every trail begins with.
+func (m matter) origin() []schemas.Pointer { return m.trail[:min(1, len(m.trail))] }
+
 func (e *Execute) matterOf(rec schemas.Recommendation, r schemas.Record) matter {
 	return matter{
 		intent: rec.Intent,

@@ -197,7 +197,7 @@ func (e *Execute) expose(ctx context.Context, m matter, v *verdict) error {
 		if err != nil {
 			return err
 		}
-		next.Trail = m.trail[:1]
+		next.Trail = m.origin()
 		_, err = e.append(ctx, next, v.at, m.trace, schemas.Expect{Filter: next.Subject(), Last: r.Seq})
 		if err == nil || !errors.Is(err, schemas.ErrStale) {
 			return err

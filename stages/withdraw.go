@@ -69,7 +69,7 @@ func (e *Execute) takeBack(ctx context.Context, m matter, target schemas.Key) (s
 	}
 	if h.State == schemas.Parked { // or else it got its verdict since we looked
 		s := refusal(h.Intent, verdict{at: e.now()}, schemas.Fault{Code: schemas.CodeWithdrawn})
-		s.Trail = slices.Clone(m.trail[:1])
+		s.Trail = slices.Clone(m.origin())
 		if err := e.settleHold(ctx, h, at, s); err != nil {
 			return "", err
 		}
