@@ -11,17 +11,18 @@ import (
 type taking struct {
 	*history
 	budget schemas.Budget
+	window time.Duration
 	at     schemas.Pointer
 }
 
 func newTaking(h *history, key string) *taking {
-	return &taking{history: h, budget: schemas.Budget{Budget: "refunds-a-day", Key: key, Limit: 100}}
+	return &taking{history: h, window: 24 * time.Hour, budget: schemas.Budget{Budget: "refunds-a-day", Key: key, Limit: 100}}
 }
 
 // take gives an intent its share, when these intents are settled as said.
 func (b *taking) take(i *intent, amount int64, settled map[*intent]schemas.Outcome, edits ...func(*schemas.Budget)) *intent {
 	b.t.Helper()
-	b.budget.Since = b.now.Add(-24 * time.Hour)
+	b.budget.Since = b.now.Add(-b.window)
 	next := b.budget.Settle(time.Hour, func(r schemas.Reservation) (schemas.Outcome, bool) {
 		for i, outcome := range settled {
 			if r.Of(i.Intent) {
@@ -32,7 +33,7 @@ func (b *taking) take(i *intent, amount int64, settled map[*intent]schemas.Outco
 	})
 	r := schemas.Reservation{Agent: i.Agent, Intent: i.ID, Digest: i.Digest, Amount: amount, At: b.now}
 	r.Beyond = next.Taken(next.Since, i.Intent)+amount > next.Limit
-	next, err := next.Reserve(r)
+	next, err := next.Reserve(r, next.Since)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -86,6 +87,31 @@ func TestBudgets(t *testing.T) {
 			i := b.take(h.refund(releases), 60, nil).release(b.names)
 			b.take(h.refund(releases), 10, map[*intent]schemas.Outcome{i: schemas.Release}, func(b *schemas.Budget) { b.Spent[0].Amount -= 5 })
 			return b.at, "forgets 5 that was taken of budget refunds-a-day"
+		},
+		"a share ends sooner": func(h *history) (schemas.Pointer, string) {
+			b := newTaking(h, "bot")
+			i := b.take(h.refund(releases), 60, nil).release(b.names)
+			h.wait(time.Hour)
+			b.take(i, 60, nil, func(b *schemas.Budget) { b.Reserved[0].At = b.Since })
+			return b.at, "forgets 60 that was taken of budget refunds-a-day"
+		},
+		"what is spent ends sooner": func(h *history) (schemas.Pointer, string) {
+			b := newTaking(h, "bot")
+			i := b.take(h.refund(releases), 60, nil).release(b.names)
+			b.take(h.refund(releases), 10, map[*intent]schemas.Outcome{i: schemas.Release}, func(b *schemas.Budget) { b.Spent[0].At = b.Since })
+			return b.at, "forgets 60 that was taken of budget refunds-a-day"
+		},
+		"what is spent is over": func(h *history) (schemas.Pointer, string) {
+			b := newTaking(h, "bot")
+			i := b.take(h.refund(releases), 60, nil).release(b.names)
+			b.take(h.refund(releases), 10, map[*intent]schemas.Outcome{i: schemas.Release}, func(b *schemas.Budget) { b.Spent[0].At = b.Since.Add(-1) })
+			return b.at, "forgets 60 that was taken of budget refunds-a-day"
+		},
+		"less than nothing is spent": func(h *history) (schemas.Pointer, string) {
+			b := newTaking(h, "bot")
+			b.take(h.refund(releases), 60, nil).release(b.names)
+			b.take(h.refund(releases), 10, nil, func(b *schemas.Budget) { b.Spent = []schemas.Spent{{Amount: -60, At: b.Since}} })
+			return b.at, "says that less than nothing is spent of budget refunds-a-day"
 		},
 		"more than the limit": func(h *history) (schemas.Pointer, string) {
 			b := newTaking(h, "bot")
@@ -174,6 +200,41 @@ func TestBudgetsGiveBackLate(t *testing.T) {
 	h.wait(10 * time.Hour)
 	b.take(h.refund(releases), 100, map[*intent]schemas.Outcome{i: schemas.Refuse}).release(b.names)
 	if got := h.verify(); got.First() != nil || got.Pending > 0 {
+		t.Errorf("%d pending and %v", got.Pending, got.Findings)
+	}
+}
+
+// TestBudgetsOfOneID: of two intents under one id, the share of the one counts and that
+// of the other is given back.
+func TestBudgetsOfOneID(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	b := newTaking(h, "bot")
+	first := b.take(h.refund(releases), 60, nil)
+	other := b.take(h.proposeAs(first.Key(), first.Action, `{"n":1}`).observe().recommend(releases), 10, nil)
+	first.release(b.names)
+	taken := *other
+	other.ID = schemas.SequenceID(other.trail[0].Seq)
+	other.Digest = schemas.DigestOf(other.Intent)
+	other.refuse(schemas.CodeDuplicateID)
+	b.take(h.refund(releases), 40, map[*intent]schemas.Outcome{first: schemas.Release, &taken: schemas.Refuse}).release(b.names)
+	if got := h.verify(); got.First() != nil {
+		t.Errorf("%d pending and %v", got.Pending, got.Findings)
+	}
+	if len(b.budget.Returned) != 1 || len(b.budget.Spent) != 1 {
+		t.Errorf("the budget is %+v, want one share spent and one given back", b.budget)
+	}
+}
+
+// TestBudgetsAnew: a share of before the window is taken anew, as large as it is now.
+func TestBudgetsAnew(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	b := newTaking(h, "bot")
+	i := b.take(h.refund(releases), 60, nil)
+	h.wait(25 * time.Hour)
+	b.take(i, 40, nil).release(b.names)
+	if got := h.verify(); got.First() != nil {
 		t.Errorf("%d pending and %v", got.Pending, got.Findings)
 	}
 }

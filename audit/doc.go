@@ -13,7 +13,7 @@
 // and pending if it is not. Memory is taken by intents that are open or changed
 // within the lag, and by what was sent and not answered yet; of an intent that is
 // over, and of each change of an agent's exposure or of a budget, some sixty bytes
-// remain, to know it again; of standing approvals everything.
+// remain, to know it again; of a standing approval all of it, for ten days.
 //
 // Nobody outside the gate can make it accuse the gate: whatever an agent, a
 // reviewer or an executor stores is either answered by the gate, or pending.

@@ -2,16 +2,22 @@ package audit
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
 // standings are the standing approvals of reviewers, as STANDING says.
 type standings struct {
-	all     map[uint64]*standing // by sequence
+	all     map[uint64]*standing // by sequence, as long as it may be named
 	revoked map[mark]moment      // by queue, agent and id: since when
+	most    int                  // after which those that are over are forgotten
 }
+
+// remembered is for how long a gate remembers what stands in STANDING, at least.
+const remembered = schemas.MaxStandingFor + schemas.MaxLifetime
 
 // standing is a standing approval, and when it was given.
 type standing struct {
@@ -21,7 +27,15 @@ type standing struct {
 }
 
 func newStandings() standings {
-	return standings{all: map[uint64]*standing{}, revoked: map[mark]moment{}}
+	return standings{all: map[uint64]*standing{}, revoked: map[mark]moment{}, most: 1000}
+}
+
+// forget drops what nothing can name any more at a time.
+func (s *standings) forget(now time.Time) {
+	over := now.Add(-remembered - time.Hour)
+	maps.DeleteFunc(s.all, func(_ uint64, a *standing) bool { return a.copied.Before(over) })
+	maps.DeleteFunc(s.revoked, func(_ mark, m moment) bool { return m.copied.Before(over.Add(-remembered)) })
+	s.most = max(s.most, 2*(len(s.all)+len(s.revoked)))
 }
 
 func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
@@ -32,9 +46,12 @@ func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
 // outside write them: what does not read says nothing, but a revocation revokes what
 // its subject names, whatever it says.
 func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
+	if len(v.standings.all)+len(v.standings.revoked) > v.standings.most {
+		v.standings.forget(at.copied)
+	}
 	if s.Kind == "revoked" {
 		m := standingMark(s.Queue, s.Agent, s.Intent)
-		if _, before := v.standings.revoked[m]; !before {
+		if old, before := v.standings.revoked[m]; !before || at.copied.Sub(old.copied) > remembered {
 			var body schemas.Revocation
 			when := moment{at.copied, at.copied}
 			if schemas.Read(r, &body) == nil {
@@ -92,9 +109,13 @@ func (v *Verifier) castAhead(h *hold, vote schemas.Vote) (*member, error) {
 }
 
 // revokedBefore reports whether everybody must have known by then that an approval
-// was revoked.
+// was revoked. One that was given again long after that may have found the revocation
+// forgotten.
 func (v *Verifier) revokedBefore(a *standing, at moment) bool {
 	when, revoked := v.standings.revoked[standingMark(a.Queue, a.Agent, a.ID)]
+	if a.copied.Sub(when.copied) > remembered-slack {
+		return false
+	}
 	return revoked && at.said.After(v.known(when, at).Add(slack))
 }
 
@@ -107,8 +128,7 @@ func (v *Verifier) revokedVote(vote schemas.Vote, at moment) bool {
 // used says why the use of a standing approval by the intent of h is not one of those
 // that it has: BUDGETS counts them.
 func (v *Verifier) used(h *hold, a *standing, p schemas.Pointer) error {
-	b := schemas.Budget{Budget: schemas.StandingBudget, Key: string(a.ID)}
-	s := v.budgets.shares[shareOf(markOf(b.Subject()), h.key, h.digest)]
+	s := v.budgets.shares[shareOf(budgetMark(a.Account()), h.key, h.digest)]
 	switch {
 	case s == nil && v.partial():
 		return errBefore
@@ -116,6 +136,8 @@ func (v *Verifier) used(h *hold, a *standing, p schemas.Pointer) error {
 		return missingf("counts %s, and BUDGETS does not say that it is used", p)
 	case s.beyond:
 		return fmt.Errorf("counts %s, which had no use left", p)
+	case s.limit > int64(a.Uses):
+		return fmt.Errorf("counts %s, which has %d uses, as one that has %d", p, a.Uses, s.limit)
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ func (h *history) ahead(reviewer schemas.Name, edits ...func(*schemas.Standing))
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	uses := &taking{history: h, budget: schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID), Limit: int64(g.Uses)}}
+	uses := &taking{history: h, window: schemas.MaxStandingFor + 2*time.Minute, budget: g.Account()}
+	uses.budget.Limit = int64(g.Uses)
 	return &inAdvance{h, g, h.write(g), uses}
 }
 
@@ -112,6 +113,19 @@ func TestStandings(t *testing.T) {
 			a.vote(h.refund(parks(1)).park()).release()
 			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/1, which had no use left"
 		},
+		"more uses than it has": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann")
+			a.uses.budget.Limit = 4
+			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/1, which has 3 uses, as one that has 4"
+		},
+		"uses that are not counted": func(h *history) (schemas.Pointer, string) {
+			a := h.ahead("ann", func(g *schemas.Standing) { g.Uses = 1 })
+			a.vote(h.refund(parks(1)).park()).release()
+			h.wait(time.Minute)
+			a.uses.window = time.Second
+			a.vote(h.refund(parks(1)).park())
+			return a.uses.at, "counts the uses of a standing approval only since " + h.now.Add(-time.Second).Format(time.RFC3339)
+		},
 		"no use taken": func(h *history) (schemas.Pointer, string) {
 			a := h.ahead("ann")
 			return a.count(h.refund(parks(1)).park()).held, "counts STANDING/1, and BUDGETS does not say that it is used"
@@ -135,4 +149,25 @@ func TestStandings(t *testing.T) {
 			return h.ahead("ann").vote(i).held, "counts ann twice"
 		},
 	})
+}
+
+// TestStandingsGivenAgain: an id that was revoked counts again when the gate cannot know
+// of it any more, and not before.
+func TestStandingsGivenAgain(t *testing.T) {
+	t.Parallel()
+	for after, want := range map[time.Duration]string{8 * 24 * time.Hour: "counts STANDING/3, which was revoked by then", 11 * 24 * time.Hour: ""} {
+		h := newHistory(t)
+		first := h.ahead("ann")
+		first.revoke("ann")
+		h.wait(after)
+		again := h.ahead("ann", func(g *schemas.Standing) { g.ID = first.given.ID })
+		again.vote(h.refund(parks(1)).park()).release()
+		got := ""
+		if f := h.verify().First(); f != nil {
+			got = f.Text
+		}
+		if got != want {
+			t.Errorf("after %s: found %q, want %q", after, got, want)
+		}
+	}
 }

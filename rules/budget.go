@@ -24,30 +24,38 @@ type Charge struct {
 	Amount int64
 	Limit  int64
 
-	// Since is the beginning of the window: what was taken before does not count.
-	Since time.Time
+	// Since is the beginning of the window: what was taken before does not count. From
+	// Forget on it is kept, because the window may be another by other clocks.
+	Since  time.Time
+	Forget time.Time
 
 	// Grain is the part of the window in which amounts may be added up.
 	Grain time.Duration
 }
 
+// otherClocks is more than any two clocks of a gate that releases something differ by.
+const otherClocks = 10 * time.Second
+
 // Charges returns what an intent takes of the budgets of its action at the time
-// in f. One whose expressions fail is left out: [Bundle.Evaluate] parks for it.
-func (b *Bundle) Charges(ctx context.Context, f Facts) []Charge {
+// in f. Those whose expressions fail are left out and named as unread: [Bundle.Evaluate],
+// which may have more luck with them, is told so and parks.
+func (b *Bundle) Charges(ctx context.Context, f Facts) (charges []Charge, unread []schemas.Match) {
 	p, ok := b.plans[f.Intent.Action]
 	if !ok || len(p.budgets) == 0 {
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.limits.time())
 	defer cancel()
 	e := evaluation{vars: b.activation(p, f)}
-	var charges []Charge
 	for _, one := range p.budgets {
-		if c, applies, err := e.charge(ctx, one); applies && err == nil {
+		switch c, applies, err := e.charge(ctx, one); {
+		case err != nil:
+			unread = append(unread, failure(one.id, err))
+		case applies:
 			charges = append(charges, c)
 		}
 	}
-	return charges
+	return charges, unread
 }
 
 // budget is a limit on what is released within a window.
@@ -196,7 +204,7 @@ func (e *evaluation) charge(ctx context.Context, b *budget) (c Charge, applies b
 	if applies, err = e.truth(ctx, b.when); !applies || err != nil {
 		return c, false, err
 	}
-	c = Charge{Budget: b.id, Amount: 1, Limit: b.limit, Since: b.window.since(e.vars.Now), Grain: b.window.grain()}
+	c = Charge{Budget: b.id, Amount: 1, Limit: b.limit, Since: b.window.since(e.vars.Now), Forget: b.window.since(e.vars.Now.Add(-otherClocks)), Grain: b.window.grain()}
 	if b.key != nil {
 		v, err := e.run(ctx, b.key)
 		if err != nil {
@@ -245,14 +253,14 @@ func amountOf(v ref.Val) (int64, error) {
 		}
 		n = float64(v)
 	case types.Double:
-		n = math.Ceil(float64(v))
+		n = float64(v)
 	default:
 		return 0, wrongType(v, "a number")
 	}
 	if !(n >= 0) { // NaN, too
 		return 0, fmt.Errorf("want 0 or more, got %v", n)
 	}
-	if n >= schemas.MaxAmount {
+	if n = math.Ceil(n); n >= schemas.MaxAmount {
 		return 0, fmt.Errorf("%v is more than can be counted", n)
 	}
 	return int64(n), nil
@@ -267,6 +275,9 @@ func (e *evaluation) budgets(ctx context.Context, budgets []*budget) {
 		c, applies, err := e.charge(ctx, b)
 		if err != nil {
 			e.fail(b.id, err)
+		} else if m, is := e.vars.unread(b.id); is {
+			e.opinion.Failed = append(e.opinion.Failed, m)
+			continue
 		}
 		if !applies || err != nil {
 			continue
@@ -334,4 +345,14 @@ func (f Facts) taken(id string) schemas.Taken {
 		}
 	}
 	return schemas.Taken{Budget: id}
+}
+
+// unread returns why it is not known what was taken of a budget, if it is not.
+func (f Facts) unread(id string) (schemas.Match, bool) {
+	for _, m := range f.Unread {
+		if m.Rule == id {
+			return m, true
+		}
+	}
+	return schemas.Match{}, false
 }

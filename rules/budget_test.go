@@ -32,6 +32,11 @@ func taken(f rules.Facts, amounts ...schemas.Taken) rules.Facts {
 	return f
 }
 
+func unread(f rules.Facts, id string) rules.Facts {
+	f.Unread = []schemas.Match{{Rule: id, Outcome: schemas.Park, Reason: "it took too long"}}
+	return f
+}
+
 // TestBudget: up to the limit a budget says nothing, beyond it what it is to say.
 func TestBudget(t *testing.T) {
 	t.Parallel()
@@ -50,6 +55,9 @@ func TestBudget(t *testing.T) {
 		{"reserved", taken(refund(`{"amount":100}`), schemas.Taken{Budget: "refunds-a-day", Amount: 5000, Reserved: true}), schemas.Release, ""},
 		{"no amount", refund(`{}`), schemas.Park, "amount: no such key: amount"},
 		{"negative", refund(`{"amount":-1}`), schemas.Park, "amount: want 0 or more, got -1"},
+		{"a little less than nothing", refund(`{"amount":-0.5}`), schemas.Park, "amount: want 0 or more, got -0.5"},
+		{"not known", unread(refund(`{"amount":100}`), "refunds-a-day"), schemas.Park, "it took too long"},
+		{"another is not known", unread(refund(`{"amount":100}`), "other"), schemas.Release, ""},
 		{"too large to count", refund(`{"amount":9007199254740992}`), schemas.Park, "amount: 9.007199254740992e+15 is more than can be counted"},
 	} {
 		o := b.Evaluate(t.Context(), rules.Execute, c.facts)
@@ -79,24 +87,66 @@ func TestCharges(t *testing.T) {
   - {id: prices, actions: [shop.refund], key: params.amount, amount: params.price, limit: 10, calendar: month, beyond: refuse}
 `)
 	now := refund("").Now // a Sunday
+	charges := func(f rules.Facts) []rules.Charge {
+		got, unread := b.Charges(t.Context(), f)
+		if len(unread) > 0 {
+			t.Errorf("unread: got %+v, want none", unread)
+		}
+		return got
+	}
 	if diff := cmp.Diff([]rules.Charge{
-		{Budget: "refunds-a-day", Key: "ann", Amount: 7, Limit: 1000, Since: now.Add(-24 * time.Hour), Grain: 45 * time.Minute},
-		{Budget: "prices", Key: "7", Amount: 3, Limit: 10, Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Grain: 31 * 45 * time.Minute},
-	}, b.Charges(t.Context(), refund(`{"amount":7,"price":2.01}`))); diff != "" {
+		{Budget: "refunds-a-day", Key: "ann", Amount: 7, Limit: 1000, Since: now.Add(-24 * time.Hour), Forget: now.Add(-24*time.Hour - 10*time.Second), Grain: 45 * time.Minute},
+		{Budget: "prices", Key: "7", Amount: 3, Limit: 10, Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Forget: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Grain: 31 * 45 * time.Minute},
+	}, charges(refund(`{"amount":7,"price":2.01}`))); diff != "" {
 		t.Errorf("refund (-want +got):\n%s", diff)
 	}
-	want := []rules.Charge{{Budget: "mails", Amount: 1, Limit: 3, Since: time.Date(2026, 2, 23, 0, 0, 0, 0, time.UTC), Grain: 7 * 45 * time.Minute}}
-	if diff := cmp.Diff(want, b.Charges(t.Context(), about("mail.send", `{}`))); diff != "" {
+	monday := time.Date(2026, 2, 23, 0, 0, 0, 0, time.UTC)
+	want := []rules.Charge{{Budget: "mails", Amount: 1, Limit: 3, Since: monday, Forget: monday, Grain: 7 * 45 * time.Minute}}
+	if diff := cmp.Diff(want, charges(about("mail.send", `{}`))); diff != "" {
 		t.Errorf("mail (-want +got):\n%s", diff)
 	}
 	free := about("mail.send", `{}`)
 	free.Intent.Session = "free"
 	for name, f := range map[string]rules.Facts{
 		"does not apply": free, "another action": about("shop.look", `{}`), "unknown action": about("shop.sell", `{}`),
-		"no amount": refund(`{"price":1}`), "infinite": refund(`{"price":1e308}`),
 	} {
-		if got := b.Charges(t.Context(), f); len(got) > 0 && got[0].Budget != "refunds-a-day" {
-			t.Errorf("%s: got %+v, want nothing that cannot be counted", name, got)
+		if got := charges(f); len(got) > 0 {
+			t.Errorf("%s: got %+v, want nothing", name, got)
+		}
+	}
+	for name, f := range map[string]rules.Facts{"no amount": refund(`{"price":1}`), "infinite": refund(`{"amount":1e308,"price":1}`)} {
+		got, unread := b.Charges(t.Context(), f)
+		if len(unread) == 0 || unread[0].Rule != "refunds-a-day" || slices.ContainsFunc(got, func(c rules.Charge) bool { return c.Budget == "refunds-a-day" }) {
+			t.Errorf("%s: got %+v, and %+v is not known; want nothing that cannot be counted", name, got, unread)
+		}
+	}
+}
+
+// TestChargesInTime: a budget that could not be counted in time is named, and who asks
+// again knows that it was cut off by time.
+func TestChargesInTime(t *testing.T) {
+	t.Parallel()
+	b, err := rules.Limits{Time: time.Nanosecond}.Load(files(refundsADay))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, unread := b.Charges(t.Context(), refund(`{"amount":7}`))
+	if len(got) > 0 || len(unread) != 1 || unread[0].Rule != "refunds-a-day" || !rules.TookTooLong(unread[0]) {
+		t.Errorf("got %+v, and %+v is not known; want that it took too long", got, unread)
+	}
+}
+
+// TestCalendarTurns: what the clocks of others may still count is not forgotten when a
+// window begins.
+func TestCalendarTurns(t *testing.T) {
+	t.Parallel()
+	b := load(t, "budgets:\n  - {id: mails, actions: [mail.send], limit: 3, calendar: day, beyond: park}\n")
+	midnight := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	for after, want := range map[time.Duration]time.Time{0: midnight.AddDate(0, 0, -1), 9 * time.Second: midnight.AddDate(0, 0, -1), 10 * time.Second: midnight} {
+		f := about("mail.send", `{}`)
+		f.Now = midnight.Add(after)
+		if got, _ := b.Charges(t.Context(), f); !got[0].Since.Equal(midnight) || !got[0].Forget.Equal(want) {
+			t.Errorf("%s after midnight: got %+v, want to forget what was before %s", after, got, want)
 		}
 	}
 }
@@ -108,8 +158,8 @@ func TestCalendar(t *testing.T) {
 		b := load(t, "budgets:\n  - {id: mails, actions: [mail.send], limit: 3, calendar: "+calendar+", beyond: park}\n")
 		f := about("mail.send", `{}`)
 		f.Now = time.Date(2027, 1, 1, 0, 59, 59, 0, time.FixedZone("", 3600))
-		if got := b.Charges(t.Context(), f)[0].Since.Format(time.RFC3339); got != want {
-			t.Errorf("%s: got %s, want %s", calendar, got, want)
+		if got, _ := b.Charges(t.Context(), f); got[0].Since.Format(time.RFC3339) != want {
+			t.Errorf("%s: got %+v, want %s", calendar, got, want)
 		}
 	}
 }

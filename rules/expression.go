@@ -131,7 +131,10 @@ const tooLong = "takes too long"
 
 // TookTooLong reports whether m says of a rule that it was cut off by time: what it
 // says is not known, and will be another time.
-func TookTooLong(m schemas.Match) bool { return strings.HasPrefix(m.Reason, tooLong) }
+func TookTooLong(m schemas.Match) bool {
+	reason := strings.TrimPrefix(strings.TrimPrefix(m.Reason, "key: "), "amount: ") // of a budget
+	return strings.HasPrefix(reason, tooLong)
+}
 
 // explain puts the ways in which an evaluation is cut off into words.
 func (p *program) explain(err error) error {

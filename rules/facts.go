@@ -22,6 +22,10 @@ type Facts struct {
 	// not there, nothing is taken.
 	Taken []schemas.Taken
 
+	// Unread names the budgets of which nobody could find out what the intent takes,
+	// with why: an opinion parks for each.
+	Unread []schemas.Match
+
 	// Now is the time of the decision.
 	Now time.Time
 }

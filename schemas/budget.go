@@ -51,11 +51,15 @@ type Budget struct {
 	// Reserved is what intents took that may not be settled yet.
 	Reserved []Reservation `json:"reserved,omitempty"`
 
-	// Returned are the intents whose reservation is left out from this record on,
-	// because they were refused.
-	Returned []Key `json:"returned,omitempty"`
+	// Returned are the reservations that are left out from this record on, because
+	// their intents were refused.
+	Returned []Reservation `json:"returned,omitempty"`
 
 	At time.Time `json:"at"`
+
+	// Nonce is random: an agent is shown the hash of the record, and may know all of
+	// it but the numbers.
+	Nonce string `json:"nonce,omitzero"`
 
 	// Trail names the intent because of which the record was written.
 	Trail []Pointer `json:"trail,omitempty"`
@@ -92,6 +96,11 @@ func (r Reservation) Key() Key { return Key{Agent: r.Agent, ID: r.Intent} }
 
 // Of reports whether r is what in takes.
 func (r Reservation) Of(in Intent) bool { return r.Key() == in.Key() && r.Digest == in.Digest }
+
+// Same reports whether r and other are what the same intent takes.
+func (r Reservation) Same(other Reservation) bool {
+	return r.Key() == other.Key() && r.Digest == other.Digest
+}
 
 // Reservation returns what in takes of the budget, if it was reserved and is not
 // folded yet.
@@ -136,7 +145,7 @@ func (b Budget) Settle(grain time.Duration, verdict func(Reservation) (Outcome, 
 		case outcome == Release:
 			b.spend(r, grain)
 		default:
-			b.Returned = append(b.Returned, r.Key())
+			b.Returned = append(b.Returned, r)
 		}
 	}
 	b.Reserved = open
@@ -144,11 +153,12 @@ func (b Budget) Settle(grain time.Duration, verdict func(Reservation) (Outcome, 
 	return b
 }
 
-// spend adds a reservation to what was spent in the same part of the window.
+// spend adds a reservation to what was spent in the same part of the window, and not
+// to what counts no more.
 func (b *Budget) spend(r Reservation, grain time.Duration) {
-	part := r.At.Truncate(grain)
+	part, over := r.At.Truncate(grain), r.At.Before(b.Since)
 	for i, s := range b.Spent {
-		if s.At.Truncate(grain).Equal(part) {
+		if s.At.Truncate(grain).Equal(part) && s.At.Before(b.Since) == over {
 			if r.At.After(s.At) {
 				b.Spent[i].At = r.At
 			}
@@ -159,14 +169,14 @@ func (b *Budget) spend(r Reservation, grain time.Duration) {
 	b.Spent = append(b.Spent, Spent{Amount: r.Amount, At: r.At})
 }
 
-// Reserve returns b with one more reservation, or a larger one of the same intent,
-// and without what no longer counts. It is an [ErrInvalid] if there are too many
-// that are not settled.
-func (b Budget) Reserve(r Reservation) (Budget, error) {
-	over := func(at time.Time) bool { return at.Before(b.Since) }
+// Reserve returns b with one more reservation, or another one of the same intent, and
+// without what was taken before a moment: nobody counts that any more, whatever their
+// clock says. It is an [ErrInvalid] if there are too many that are not settled.
+func (b Budget) Reserve(r Reservation, forget time.Time) (Budget, error) {
+	over := func(at time.Time) bool { return at.Before(forget) }
 	b.Spent = slices.DeleteFunc(slices.Clone(b.Spent), func(s Spent) bool { return over(s.At) })
 	b.Reserved = slices.DeleteFunc(slices.Clone(b.Reserved), func(have Reservation) bool {
-		return over(have.At) || have.Key() == r.Key() && have.Digest == r.Digest
+		return over(have.At) || have.Same(r)
 	})
 	if len(b.Reserved) >= MaxReserved {
 		return b, invalid("budget %s: %d intents that took of it are not settled yet", b.Budget, len(b.Reserved))

@@ -31,7 +31,7 @@ type reserving struct {
 func (r reserving) reserve(b schemas.Budget, more ...schemas.Reservation) schemas.Budget {
 	r.Helper()
 	for _, one := range more {
-		next, err := b.Settle(time.Hour, r.verdict).Reserve(one)
+		next, err := b.Settle(time.Hour, r.verdict).Reserve(one, b.Since)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestBudgetReturns(t *testing.T) {
 	if got := b.Taken(noon, r.of(9)); got != 35 {
 		t.Errorf("taken: got %d, want 35", got)
 	}
-	if diff := cmp.Diff([]schemas.Key{r.of(1).Key()}, b.Returned); diff != "" {
+	if diff := cmp.Diff([]schemas.Reservation{reservation(1, 100, 0)}, b.Returned); diff != "" {
 		t.Errorf("returned (-want +got):\n%s", diff)
 	}
 	if b = r.reserve(b, reservation(4, 5, 3)); len(b.Returned) > 0 {
@@ -108,6 +108,48 @@ func TestBudgetWindow(t *testing.T) {
 
 func r0(i uint64) schemas.Key { return reserving{}.of(i).Key() }
 
+// TestBudgetWindowTurns: what clocks of others still count stays until they do not, and
+// stands apart from what counts in the window that begins.
+func TestBudgetWindowTurns(t *testing.T) {
+	t.Parallel()
+	r := reserving{T: t, verdicts: map[schemas.Key]schemas.Outcome{r0(1): schemas.Release, r0(2): schemas.Release, r0(3): schemas.Release}}
+	b := r.reserve(schemas.Budget{Budget: "refunds", Since: noon}, reservation(1, 100, 10), reservation(2, 30, 20))
+	forget := b.Since
+	for i, minutes := range []int{31, 32, 33} {
+		b.Since = noon.Add(30 * time.Minute)
+		next, err := b.Settle(time.Hour, r.verdict).Reserve(reservation(uint64(3+i), 1, minutes), forget)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = next
+	}
+	if before, since := b.Taken(noon, r.of(9)), b.Taken(b.Since, r.of(9)); before != 133 || since != 3 {
+		t.Errorf("taken: got %d, of which %d count in the new window; want 133 and 3", before, since)
+	}
+	b, err := b.Settle(time.Hour, r.verdict).Reserve(reservation(9, 1, 40), b.Since)
+	if err != nil || b.Taken(noon, r.of(99)) != 4 {
+		t.Errorf("what nobody counts any more is still there: %+v, %v", b, err)
+	}
+}
+
+// TestBudgetReturnsOneOfTwo: of two intents under one id, it is said whose share was
+// returned.
+func TestBudgetReturnsOneOfTwo(t *testing.T) {
+	t.Parallel()
+	other := reservation(1, 7, 1)
+	other.Digest = digest("another intent of that id")
+	b := reserving{T: t}.reserve(schemas.Budget{Budget: "refunds"}, reservation(1, 100, 0), other)
+	b = b.Settle(time.Hour, func(one schemas.Reservation) (schemas.Outcome, bool) {
+		if one.Digest == other.Digest {
+			return schemas.Refuse, true
+		}
+		return schemas.Release, true
+	})
+	if diff := cmp.Diff([]schemas.Reservation{other}, b.Returned); diff != "" || b.Taken(noon, schemas.Intent{}) != 100 {
+		t.Errorf("returned (-want +got):\n%s\nand %d are taken, want 100", diff, b.Taken(noon, schemas.Intent{}))
+	}
+}
+
 // TestBudgetIsFull: beyond MaxReserved that are not settled, nothing is reserved,
 // and nothing is lost.
 func TestBudgetIsFull(t *testing.T) {
@@ -117,10 +159,10 @@ func TestBudgetIsFull(t *testing.T) {
 	for i := range schemas.MaxReserved {
 		b = r.reserve(b, reservation(uint64(i+1), 1, 0))
 	}
-	if _, err := b.Reserve(reservation(1000, 1, 0)); err == nil {
+	if _, err := b.Reserve(reservation(1000, 1, 0), b.Since); err == nil {
 		t.Error("one more was reserved")
 	}
-	if _, err := b.Reserve(reservation(1, 2, 0)); err != nil {
+	if _, err := b.Reserve(reservation(1, 2, 0), b.Since); err != nil {
 		t.Errorf("one that is there: %v", err)
 	}
 }

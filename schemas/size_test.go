@@ -229,7 +229,7 @@ func TestLargestExposureFits(t *testing.T) {
 func TestLargestBudgetFits(t *testing.T) {
 	t.Parallel()
 	b := schemas.Budget{
-		Budget: fill(64), Key: fill(schemas.MaxBudgetKey), Limit: schemas.MaxAmount, Since: noon, At: noon,
+		Budget: fill(64), Key: fill(schemas.MaxBudgetKey), Limit: schemas.MaxAmount, Since: noon, At: noon, Nonce: fill(26),
 		Trail: repeated(1, largestPointer(schemas.Intents)),
 		Spent: repeated(66, func(int) schemas.Spent { return schemas.Spent{Amount: schemas.MaxAmount, At: noon} }),
 		Reserved: repeated(schemas.MaxReserved, func(i int) schemas.Reservation {

@@ -16,8 +16,8 @@ const (
 	// MaxStandingWhen is the size of the condition of a standing approval, in bytes.
 	MaxStandingWhen = 1 << 10
 
-	// StandingBudget is the budget that counts the uses of standing approvals, each
-	// under its id. No budget of a policy has such an id.
+	// StandingBudget is the budget that counts the uses of standing approvals. No
+	// budget of a policy has such an id.
 	StandingBudget = "-standing"
 )
 
@@ -73,6 +73,12 @@ func (s Standing) Key() Key { return Key{Agent: s.Agent, ID: s.ID} }
 
 // Key returns what the standing approval that ends is known by.
 func (r Revocation) Key() Key { return Key{Agent: r.Agent, ID: r.ID} }
+
+// Account returns the budget that counts the uses of s. Whoever else writes one of
+// that id, for another agent or in another queue, has another.
+func (s Standing) Account() Budget {
+	return Budget{Budget: StandingBudget, Key: strings.Join([]string{string(s.Reviewer), string(s.Queue), string(s.Agent), string(s.ID)}, "/")}
+}
 
 // Check returns an [ErrInvalid] for an approval that no policy can allow.
 func (s Standing) Check() error {

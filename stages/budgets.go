@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -36,7 +37,9 @@ func (a account) beyond() bool { return schemas.AddAmounts(a.taken, a.Amount) > 
 
 // readBudgets reads what was taken of the budgets that the intent takes of.
 func (j judging) readBudgets(ctx context.Context, policy Policy, paid []schemas.Budget, v *verdict, facts *rules.Facts) error {
-	for _, c := range policy.Charges(ctx, *facts) {
+	charges, unread := policy.Charges(ctx, *facts)
+	facts.Unread = unread
+	for _, c := range charges {
 		a, err := j.account(ctx, c, facts.Intent, paid)
 		if err != nil {
 			return fmt.Errorf("reading budget %s: %w", c.Budget, err)
@@ -62,7 +65,8 @@ func (j judging) account(ctx context.Context, c rules.Charge, in schemas.Intent,
 	b.Budget, b.Key, b.Limit, b.Since = c.Budget, c.Key, c.Limit, c.Since
 	a := account{Charge: c, budget: b.Settle(c.Grain, unsettled), at: r, taken: b.Taken(c.Since, in)}
 	own, has := b.Reservation(in)
-	if a.reserved = has && own.Amount >= c.Amount; a.reserved {
+	// A share of before the window counts nothing, and is taken anew.
+	if a.reserved = has && own.Amount >= c.Amount && !own.At.Before(c.Since); a.reserved {
 		return a, nil
 	}
 	if a.beyond() || len(b.Reserved) > schemas.FoldFrom {
@@ -152,11 +156,11 @@ func reservation(in schemas.Intent, v *verdict, a *account) schemas.Reservation 
 
 // take writes the budget with the share of the intent, if it is as it was read.
 func (e *Execute) take(ctx context.Context, m matter, v *verdict, a *account) error {
-	next, err := a.budget.Reserve(reservation(m.intent, v, a))
+	next, err := a.budget.Reserve(reservation(m.intent, v, a), a.Forget)
 	if err != nil {
-		return fmt.Errorf("%w: %w", schemas.ErrUnavailable, err)
+		return fmt.Errorf("%w: %v", schemas.ErrUnavailable, err) // it waits until some are settled
 	}
-	next.At, next.Trail = v.at, m.trail[:1]
+	next.At, next.Nonce, next.Trail = v.at, rand.Text(), m.origin()
 	r, err := e.append(ctx, next, v.at, m.trace, schemas.Expect{Filter: next.Subject(), Last: a.at.Seq})
 	if errors.Is(err, schemas.ErrStale) {
 		return &takenError{next.Subject()}

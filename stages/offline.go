@@ -136,7 +136,7 @@ func (o *Offline) JudgeObserved(ctx context.Context, obs schemas.Observation) (j
 	}
 	j.Queue, j.Opinion = rec.Queue, rec.Opinion
 	facts := executeFacts(obs)
-	if charges = policy.Charges(ctx, facts); len(charges) == 0 {
+	if charges, facts.Unread = policy.Charges(ctx, facts); len(charges) == 0 {
 		j.Opinion = j.Opinion.Join(policy.Evaluate(ctx, rules.Execute, facts))
 	}
 	j.Outcome = j.Opinion.Outcome
@@ -170,7 +170,9 @@ type priced struct {
 	charges []rules.Charge
 }
 
-func (p priced) Charges(context.Context, rules.Facts) []rules.Charge { return p.charges }
+func (p priced) Charges(context.Context, rules.Facts) ([]rules.Charge, []schemas.Match) {
+	return p.charges, nil
+}
 
 func (o *Offline) common(obs schemas.Observation) Common {
 	return Common{Gateway: o.gateway, Control: o.control, Names: o.names, Now: func() time.Time { return obs.At }}

@@ -60,7 +60,7 @@ type Policy interface {
 	Params(a schemas.Action) []byte
 	CheckParams(a schemas.Action, params []byte) error
 	Evaluate(ctx context.Context, at rules.Checkpoint, f rules.Facts) schemas.Opinion
-	Charges(ctx context.Context, f rules.Facts) []rules.Charge
+	Charges(ctx context.Context, f rules.Facts) (charges []rules.Charge, unread []schemas.Match)
 	Standing(ctx context.Context, f rules.Facts, when string) (rules.Allowance, bool, error)
 }
 

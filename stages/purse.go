@@ -40,7 +40,7 @@ func (p *Purse) pay(in schemas.Intent, v verdict) error {
 		if a.reserved {
 			continue
 		}
-		next, err := a.budget.Reserve(reservation(in, &v, &a))
+		next, err := a.budget.Reserve(reservation(in, &v, &a), a.Forget)
 		if err != nil {
 			return err
 		}
