@@ -11,7 +11,7 @@ import (
 // budgets are what was taken of every budget, as BUDGETS says.
 type budgets struct {
 	latest map[mark]schemas.Budget // by subject, as long as anything of it may count
-	all    map[uint64]budgetRecord         // by sequence
+	all    map[uint64]budgetRecord // by sequence
 	shares map[mark]*share         // by subject and intent, as long as something may name them
 	most   int                     // budgets after which those that are over are forgotten
 }

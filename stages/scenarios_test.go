@@ -302,7 +302,7 @@ func usedOnce(t *testing.T, s *sim, k schemas.Key, l ledger) {
 	}
 	g, err := s.look.standing(t.Context(), h.Votes[0].Decision)
 	must(t, err)
-	b, _, err := s.look.Budget(t.Context(), schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID)}.Subject())
+	b, _, err := s.look.Budget(t.Context(), g.Account().Subject())
 	must(t, err)
 	if len(b.Reserved) != 1 || b.Reserved[0].Key() != k {
 		t.Errorf("uses: got %+v, want one of %s", b.Reserved, k)

@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,9 @@ import (
 // first: each is an expression to evaluate.
 const mostStandings = 32
 
-// mostOfAgent is how many standing approvals about one agent are known, the latest.
-const mostOfAgent = 1000
+// mostOfReviewer is how many standing approvals of one reviewer are known, the latest:
+// who floods loses only their own.
+const mostOfReviewer = 1000
 
 // clockSlack is more than clocks may differ by.
 const clockSlack = time.Minute
@@ -29,8 +31,8 @@ type Standings struct {
 	now func() time.Time
 
 	// mu guards what follows, for the time of one look or one record.
-	mu      sync.RWMutex
-	byAgent map[schemas.Name][]standing // the oldest first
+	mu         sync.RWMutex
+	byReviewer map[schemas.Name][]standing // the oldest first
 }
 
 // standing is a standing approval, and where it stands.
@@ -43,7 +45,7 @@ type standing struct {
 
 // NewStandings returns none.
 func NewStandings(now func() time.Time) *Standings {
-	return &Standings{now: now, byAgent: map[schemas.Name][]standing{}}
+	return &Standings{now: now, byReviewer: map[schemas.Name][]standing{}}
 }
 
 // Apply takes in a record of STANDING. People write them: one that cannot be read, or
@@ -59,38 +61,46 @@ func (s *Standings) Apply(r schemas.Record) error {
 		return nil
 	}
 	var g schemas.Standing
-	if schemas.Read(r, &g) != nil || g.Check() != nil {
+	if schemas.Read(r, &g) != nil || g.Check() != nil || g.Until.Sub(r.Time) > schemas.MaxStandingFor+clockSlack {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := slices.DeleteFunc(s.byAgent[g.Agent], func(have standing) bool { return !s.now().Before(have.Until) })
-	kept = kept[max(0, len(kept)+1-mostOfAgent):]
-	s.byAgent[g.Agent] = append(kept, standing{Standing: g, at: r.Pointer(), since: r.Time})
+	kept := slices.DeleteFunc(s.byReviewer[g.Reviewer], func(have standing) bool { return !s.now().Before(have.Until) })
+	kept = slices.Delete(kept, 0, max(0, len(kept)+1-mostOfReviewer))
+	s.byReviewer[g.Reviewer] = append(kept, standing{Standing: g, at: r.Pointer(), since: r.Time})
 	return nil
 }
 
 func (s *Standings) revoke(subject schemas.Subject) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, g := range s.byAgent[subject.Agent] {
-		if g.ID == subject.Intent && g.Queue == subject.Queue && g.revoked == "" {
-			s.byAgent[subject.Agent][i].revoked = subject.Writer
+	for _, all := range s.byReviewer {
+		for i, g := range all {
+			if g.ID == subject.Intent && g.Agent == subject.Agent && g.Queue == subject.Queue && g.revoked == "" {
+				all[i].revoked = subject.Writer
+			}
 		}
 	}
 }
 
 // about returns those that may be about an intent, the latest first.
 func (s *Standings) about(in schemas.Intent, queue schemas.Name, at time.Time) []standing {
+	if s == nil {
+		return nil
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var found []standing
-	for _, g := range slices.Backward(s.byAgent[in.Agent]) {
-		if g.Action == in.Action && g.Queue == queue && g.revoked == "" && at.Before(g.Until) && len(found) < mostStandings {
-			found = append(found, g)
+	for _, all := range s.byReviewer {
+		for _, g := range all {
+			if g.Agent == in.Agent && g.Action == in.Action && g.Queue == queue && g.revoked == "" && at.Before(g.Until) {
+				found = append(found, g)
+			}
 		}
 	}
-	return found
+	slices.SortFunc(found, func(a, b standing) int { return cmp.Compare(b.at.Seq, a.at.Seq) })
+	return found[:min(len(found), mostStandings)]
 }
 
 // in returns those of queues that are not over, the latest first.
@@ -98,7 +108,7 @@ func (s *Standings) in(queues []schemas.Name) []standing {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var found []standing
-	for _, all := range s.byAgent {
+	for _, all := range s.byReviewer {
 		for _, g := range all {
 			if slices.Contains(queues, g.Queue) && s.now().Before(g.Until) {
 				found = append(found, g)
@@ -170,14 +180,15 @@ func (e *Execute) use(ctx context.Context, h schemas.Hold, g standing) (bool, er
 	if err != nil || allowed == nil {
 		return false, err
 	}
+	account, since := g.Account(), e.usedSince()
 	c := rules.Charge{
-		Budget: schemas.StandingBudget, Key: string(g.ID), Amount: 1, Limit: int64(min(g.Uses, allowed.Uses)),
-		Since: g.since.Add(-clockSlack), Grain: schemas.MaxStandingFor,
+		Budget: account.Budget, Key: account.Key, Amount: 1, Limit: int64(min(g.Uses, allowed.Uses)),
+		Since: since, Forget: since.Add(-clockSlack), Grain: schemas.MaxStandingFor,
 	}
 	left := false
 	err = e.inTurn(ctx, func() error {
 		a, err := e.judging().account(ctx, c, h.Intent, nil)
-		if left = a.reserved; err != nil || left || a.beyond() {
+		if left = a.reserved; err != nil || left || a.beyond() || len(a.budget.Reserved) >= schemas.MaxReserved {
 			return err
 		}
 		v := verdict{at: e.now()}
@@ -186,6 +197,13 @@ func (e *Execute) use(ctx context.Context, h schemas.Hold, g standing) (bool, er
 		return err
 	})
 	return left, err
+}
+
+// usedSince returns since when uses count: from before any standing approval that is
+// not over was given. Were it a moment of each, one that is sent again would be as
+// good as new.
+func (e *Execute) usedSince() time.Time {
+	return e.now().Add(-schemas.MaxStandingFor - 2*clockSlack)
 }
 
 // stands returns what the policy allows a standing approval to cover of an intent
@@ -275,11 +293,11 @@ func (a *Answer) standings(ctx context.Context, asker schemas.Identity, q schema
 		if q.Intent != "" && g.ID != q.Intent || q.Agent != "" && g.Agent != q.Agent {
 			continue
 		}
-		b, _, err := a.Execute.Budget(ctx, schemas.Budget{Budget: schemas.StandingBudget, Key: string(g.ID)}.Subject())
+		b, _, err := a.Execute.Budget(ctx, g.Account().Subject())
 		if err != nil {
 			return schemas.Answer{}, err
 		}
-		used := int(b.Taken(g.since.Add(-clockSlack), schemas.Intent{}))
+		used := int(b.Taken(a.Execute.usedSince(), schemas.Intent{}))
 		lines = append(lines, schemas.StandingLine{
 			Standing: g.Standing, Used: used, Revoked: g.revoked != "", By: g.revoked, Over: g.revoked != "" || used >= g.Uses,
 		})
