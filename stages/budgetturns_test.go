@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,5 +145,49 @@ func TestAgentCannotGuessBudget(t *testing.T) {
 		if (schemas.Record{Subject: d.Subject, Header: d.Header, Body: d.Body}).Hash() == named.Hash {
 			t.Fatalf("the limit is %d", guess.Limit)
 		}
+	}
+}
+
+// TestTurnsAreNotKept: whoever waited for a turn, and then is parked, approved in advance
+// and released, does not wait for itself when others come first once more.
+func TestTurnsAreNotKept(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 1)
+	s.activate("daily")
+	g := s.ahead("ann", "bot", "sys.over")
+	g.When, g.Uses = "", 20
+	s.approveAhead(g)
+	execute := s.replicas[0].execute
+	execute.Turns = NewTurns()
+	key := func() (schemas.Key, schemas.Record) {
+		k := schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}
+		s.submit(k, "sys.over", `{}`)
+		return k, s.recommended()
+	}
+	k, r := key()
+	_, second := key()
+	_, third := key()
+	first := func(r schemas.Record, then func(schemas.Draft) func()) func(schemas.Draft) func() {
+		return func(d schemas.Draft) func() {
+			if !strings.HasPrefix(d.Subject, "budgets.one.") {
+				return nil
+			}
+			return func() {
+				s.deliver(1, r)
+				s.replicas[0].faults.meanwhile = then
+			}
+		}
+	}
+	s.replicas[0].faults.meanwhile = first(second, first(third, nil))
+	done := make(chan bool, 1)
+	go func() { done <- s.deliver(0, r) }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for its own turn")
+	}
+	s.want(k, schemas.Released, "")
+	if n := len(execute.Turns.turns); n > 0 {
+		t.Errorf("%d turns are still taken", n)
 	}
 }

@@ -122,22 +122,31 @@ func (e *Execute) checkProposed(ctx context.Context, m matter) error {
 // first decides on an intent that comes for the first time, or again because a
 // crash or a lost answer left it unfinished.
 func (e *Execute) first(ctx context.Context, m matter, rec schemas.Recommendation) error {
-	return e.inTurn(ctx, func() error { return e.firstAsThingsAre(ctx, m, rec) })
-}
-
-func (e *Execute) firstAsThingsAre(ctx context.Context, m matter, rec schemas.Recommendation) error {
-	v, err := e.judge(ctx, m.intent, said{opinion: rec.Opinion, binding: rec.Opinion, bundle: rec.Bundle})
-	if err != nil {
+	var held *holdState
+	err := e.inTurn(ctx, func() (err error) {
+		held, err = e.firstAsThingsAre(ctx, m, rec)
+		return err
+	})
+	if err != nil || held == nil {
 		return err
 	}
+	return e.standIn(ctx, *held.hold, held.at) // it takes turns of its own
+}
+
+// firstAsThingsAre settles the intent, or returns the hold on it.
+func (e *Execute) firstAsThingsAre(ctx context.Context, m matter, rec schemas.Recommendation) (*holdState, error) {
+	v, err := e.judge(ctx, m.intent, said{opinion: rec.Opinion, binding: rec.Opinion, bundle: rec.Bundle})
+	if err != nil {
+		return nil, err
+	}
 	if v.fault != nil {
-		return e.settleFirst(ctx, m, refusal(m.intent, v, *v.fault))
+		return nil, e.settleFirst(ctx, m, refusal(m.intent, v, *v.fault))
 	}
 	switch v.outcome() {
 	case schemas.Refuse:
-		return e.settleFirst(ctx, m, refusal(m.intent, v, schemas.Fault{Code: schemas.CodePolicy}))
+		return nil, e.settleFirst(ctx, m, refusal(m.intent, v, schemas.Fault{Code: schemas.CodePolicy}))
 	case schemas.Release:
-		return e.releaseFirst(ctx, m, v)
+		return nil, e.releaseFirst(ctx, m, v)
 	default:
 		return e.park(ctx, m, v, rec)
 	}
@@ -198,23 +207,23 @@ func (e *Execute) refuseDuplicate(ctx context.Context, m matter) error {
 	return e.settle(ctx, schemas.Proposed, s, m.trace)
 }
 
-// park puts an intent into the holding stream.
-func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Recommendation) error {
+// park puts an intent into the holding stream, and returns its hold if it has one.
+func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Recommendation) (*holdState, error) {
 	settled, _, err := e.settlement(ctx, m.intent.Key())
 	switch {
 	case err == nil && settled.Intent.Digest == m.intent.Digest:
-		return nil // settled before: this is the same recommendation again
+		return nil, nil // settled before: this is the same recommendation again
 	case err == nil:
-		return e.refuseDuplicate(ctx, m)
+		return nil, e.refuseDuplicate(ctx, m)
 	case !errors.Is(err, schemas.ErrNotFound):
-		return err
+		return nil, err
 	}
 	if v.opinion.Outcome != schemas.Release {
 		v.waiting = "" // it waits for approvals first
 	}
 	if v.waiting == "" {
 		if !e.Index.Admit(m.intent.Key(), e.Limits.OpenHolds) {
-			return e.refuseFirst(ctx, m, schemas.Fault{Code: schemas.CodeTooManyOpen, Detail: fmt.Sprintf("%d intents wait for reviewers", e.Limits.OpenHolds)})
+			return nil, e.refuseFirst(ctx, m, schemas.Fault{Code: schemas.CodeTooManyOpen, Detail: fmt.Sprintf("%d intents wait for reviewers", e.Limits.OpenHolds)})
 		}
 		defer e.Index.Admitted(m.intent.Key())
 	}
@@ -224,9 +233,9 @@ func (e *Execute) park(ctx context.Context, m matter, v verdict, rec schemas.Rec
 	case errors.Is(err, schemas.ErrStale):
 		return e.parkedBefore(ctx, m)
 	case err != nil:
-		return err
+		return nil, err
 	default:
-		return e.standIn(ctx, h, at)
+		return &holdState{&h, at}, nil
 	}
 }
 
@@ -252,16 +261,16 @@ func parked(m matter, v verdict, rec schemas.Recommendation) schemas.Hold {
 }
 
 // parkedBefore looks at what stands where park wanted to write.
-func (e *Execute) parkedBefore(ctx context.Context, m matter) error {
+func (e *Execute) parkedBefore(ctx context.Context, m matter) (*holdState, error) {
 	hold, at, err := e.hold(ctx, m.intent.Key())
 	switch {
 	case errors.Is(err, schemas.ErrNotFound):
-		return schemas.ErrStale // a write was under way and came to nothing
+		return nil, schemas.ErrStale // a write was under way and came to nothing
 	case err != nil:
-		return err
+		return nil, err
 	case hold.Intent.Digest == m.intent.Digest:
-		return e.standIn(ctx, hold, at)
+		return &holdState{&hold, at}, nil
 	default:
-		return e.refuseDuplicate(ctx, m)
+		return nil, e.refuseDuplicate(ctx, m)
 	}
 }

@@ -68,7 +68,8 @@ func (e *takenError) Error() string {
 }
 func (e *takenError) Unwrap() error { return schemas.ErrStale }
 
-// inTurn judges again and again, as long as others take of the same budget first.
+// inTurn judges again and again, as long as others take of the same budget first. What
+// judge does must not be in turn itself: it could wait for its own.
 func (e *Execute) inTurn(ctx context.Context, judge func() error) error {
 	done := func() {}
 	for {
