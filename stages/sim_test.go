@@ -40,6 +40,7 @@ type sim struct {
 	mu      sync.Mutex
 	written map[schemas.Stream]uint64 // the last sequence
 	removed map[schemas.Name]bool
+	since   map[schemas.Name]time.Time // when somebody was registered, if not before
 	ill     bool
 	frozen  bool                // agent bot
 	policy  string              // the active bundle
@@ -137,6 +138,7 @@ func (s *sim) ByName(name schemas.Name) (schemas.Identity, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, ok := s.people[name]
+	id.At = s.since[name]
 	return id, ok && !s.removed[name]
 }
 

@@ -216,6 +216,8 @@ func (e *Execute) stands(ctx context.Context, in schemas.Intent, g standing) (*r
 	switch {
 	case !known || reviewer.Role != schemas.RoleReviewer || !slices.Contains(reviewer.Queues, g.Queue), !registered:
 		return nil, nil
+	case agent.At.After(g.since.Add(clockSlack)):
+		return nil, nil // whoever took the name since is not who was meant
 	case g.Agent != in.Agent || g.Action != in.Action || g.VerifySignature(reviewer.Key) != nil:
 		return nil, nil
 	}
