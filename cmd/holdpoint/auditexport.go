@@ -24,7 +24,8 @@ func auditExportCommand() *cobra.Command {
 		Short: "Write the records of the audit into a file, or go on with one",
 		Long: `Write the records of the audit into a file, one line of JSON each, as "holdpoint
 audit tail -o json" prints them; packed with gzip if FILE ends with .gz. Only you may
-read the file: it has everything that agents asked for.
+read the file: it has everything that agents asked for. One that is there and that
+others may open is refused.
 
 If FILE is there, the export goes on behind its last record, once that is found to be
 the same in the audit. So an export that was interrupted loses nothing, and one that

@@ -40,14 +40,15 @@ func openExport(path string) (*export, error) {
 		return nil, fmt.Errorf("opening the export: %w", err)
 	}
 	e := &export{path: path, file: f, w: bufio.NewWriterSize(f, 256<<10)}
-	if err = e.private(); err == nil {
-		e.end, err = e.whole()
-	}
+	e.end, err = e.whole()
 	switch {
 	case err == nil && len(e.last) > 0:
 		_, err = replay.ParseEntry(e.last)
 	case err == nil && e.end > 0:
 		err = errors.New("it is something else")
+	}
+	if err == nil {
+		err = e.private()
 	}
 	if err != nil {
 		err = hint(fmt.Errorf("opening the export %s: %w", path, err), "name another file; this one was left alone")
