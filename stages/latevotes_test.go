@@ -67,3 +67,23 @@ func TestLateVotes(t *testing.T) {
 		}
 	})
 }
+
+// TestSettledStands: what was settled before its process ended is closed as that when
+// the vote comes again, though the vote would not do any more.
+func TestSettledStands(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, newArena(t), 1)
+	k := s.propose("bot", "sys.big")
+	s.vote(k, "ann", schemas.Approve)
+	s.replicas[0].faults.set(2, crashed) // the vote and the verdict are written, the end of the hold is not
+	s.drainOnce()
+	if s.replicas[0] != nil {
+		t.Fatal("there was no third write")
+	}
+	s.revive()
+	s.remove("ann", true)
+	s.drainOnce()
+	if h, _ := s.held(k); h.State != schemas.Released {
+		t.Errorf("the hold is %s, want released", h.State)
+	}
+}
