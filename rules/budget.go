@@ -315,7 +315,7 @@ func (r *reporter) budget(b *budget, taken schemas.Taken) Considered {
 	c := r.entry(Considered{Kind: "budget", ID: b.id, Outcome: b.beyond.String(), Reason: b.reason}, b.when, b.key, b.amount)
 	value := fmt.Sprintf("%d of %d in %s", taken.Amount, b.limit, b.window)
 	if taken.Reserved {
-		value += ", and this is among them"
+		value += " by others, and this has its share"
 	}
 	c.Parts = append(c.Parts, Part{Expression: "taken", Value: value})
 	return c
