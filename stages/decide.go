@@ -57,7 +57,7 @@ func (e *Execute) decide(ctx context.Context, r schemas.Record) (*schemas.Fault,
 		return nil, err
 	}
 	if err == nil && h.Counted(r.Pointer()) {
-		return nil, e.carryOnAgain(ctx, h, at)
+		return nil, e.finishHold(ctx, h, at) // what was settled stands, whatever is true now
 	}
 	reviewer, fault := e.reviewer(d)
 	if fault != nil {
@@ -254,23 +254,6 @@ func (e *Execute) carryOn(ctx context.Context, h schemas.Hold, at schemas.Record
 		return err
 	}
 	return e.releaseHold(ctx, h, at)
-}
-
-// carryOnAgain is carryOn after a process that did so may have ended in between: what
-// it settled stands, whatever is true now.
-func (e *Execute) carryOnAgain(ctx context.Context, h schemas.Hold, at schemas.Record) error {
-	if h.State != schemas.Parked {
-		return nil
-	}
-	settled, _, err := e.settlement(ctx, h.Intent.Key())
-	switch {
-	case errors.Is(err, schemas.ErrNotFound):
-		return e.carryOn(ctx, h, at)
-	case err != nil:
-		return err
-	default:
-		return e.closeSettled(ctx, h, at, settled)
-	}
 }
 
 func (e *Execute) expireHold(ctx context.Context, h schemas.Hold, at schemas.Record) error {

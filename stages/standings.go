@@ -115,7 +115,7 @@ func (s *Standings) in(queues []schemas.Name) []standing {
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b standing) int { return b.At.Compare(a.At) })
+	slices.SortFunc(found, func(a, b standing) int { return cmp.Compare(b.at.Seq, a.at.Seq) })
 	return found
 }
 
