@@ -160,7 +160,7 @@ func (t *Tail) readPatiently(ctx context.Context, apply func(schemas.Record) err
 	if errors.As(err, &failed) {
 		return failed.err
 	}
-	if err != nil && t.conn.refusals.isFinal() {
+	if errors.Is(err, ErrTurnedAway) { // not while it is being closed: then the next one is
 		return err
 	}
 	if err != nil && ctx.Err() == nil && !unsent(err) { // that the connection is broken was said
