@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -45,10 +44,9 @@ func flipPolicy(t *rapid.T) fstest.MapFS {
 
 // TestFlips compares with trying every value of every parameter: a flip does what
 // it says, also as far as it says ≤ or ≥, and where there is none, no change of
-// one parameter leads to another outcome.
+// one parameter leads to another outcome. What they look like, TestExplain says.
 func TestFlips(t *testing.T) {
 	t.Parallel()
-	bounds, none := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		b, err := Limits{Time: time.Minute}.Load(flipPolicy(t))
 		if err != nil {
@@ -83,20 +81,11 @@ func TestFlips(t *testing.T) {
 				t.Errorf("%s: no change of one parameter does", flip.Text)
 			}
 			delete(reached, flip.Outcome)
-			if strings.ContainsAny(flip.Text, "≤≥") {
-				bounds++
-			}
 		}
 		if len(reached) > 0 {
 			t.Errorf("a change of one parameter leads to %v, and there is no flip for it: %+v, params %s", reached, e.Flips, text)
 		}
-		if len(e.Flips) == 0 {
-			none++
-		}
 	})
-	if bounds == 0 || none == 0 {
-		t.Errorf("%d bounds and %d without a flip: the test shows little", bounds, none)
-	}
 }
 
 // domains are all values of the parameters.

@@ -75,26 +75,21 @@ func programsOf(t interface{ Fatalf(string, ...any) }, conditions ...string) (*B
 }
 
 // TestPossible compares with trying all parameters: what is said not to be
-// possible never is.
+// possible never is. What must be found not to be, TestImpossible lists.
 func TestPossible(t *testing.T) {
 	t.Parallel()
-	impossible := 0
 	rapid.Check(t, func(t *rapid.T) {
 		b, programs := programsOf(t, conditionOf(t, 3), conditionOf(t, 2))
 		first, second := rapid.Bool().Draw(t, "first"), rapid.Bool().Draw(t, "second")
 		if possible(claimOf(programs[0], first), claimOf(programs[1], second)) {
 			return
 		}
-		impossible++
 		for _, params := range everything() {
 			if truthOf(t, b, programs[0], params) == first && truthOf(t, b, programs[1], params) == second {
 				t.Fatalf("said to be impossible, and holds for %s", params)
 			}
 		}
 	})
-	if impossible < 10 && !testing.Short() { // -short leaves a fifth of the checks
-		t.Errorf("only %d were said to be impossible: the test shows little", impossible)
-	}
 }
 
 func everything() []string {

@@ -38,10 +38,9 @@ func rising(t *rapid.T) string {
 
 // TestProseOnlyRaises changes what the agent says about its intent. Compared with
 // what the rules say that no prose reaches, nothing is lower: neither outcome nor
-// risk, and no approval is missing.
+// risk, and no approval is missing. That it raises at all, TestExplain shows.
 func TestProseOnlyRaises(t *testing.T) {
 	t.Parallel()
-	raised := 0
 	rapid.Check(t, func(t *rapid.T) {
 		policy := rising(t)
 		with, err := limited.Load(files(policy))
@@ -64,13 +63,7 @@ func TestProseOnlyRaises(t *testing.T) {
 				t.Errorf("with prose %s is not asked:\n%s", a.ID, policy)
 			}
 		}
-		if high.Outcome != low.Outcome {
-			raised++
-		}
 	})
-	if raised == 0 {
-		t.Errorf("prose never raised anything: the test shows nothing")
-	}
 }
 
 // withoutProse leaves out every entry with raise.
