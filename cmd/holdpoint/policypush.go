@@ -89,7 +89,7 @@ func push(cmd *cobra.Command, o client.Operator, digest schemas.Digest, archive 
 		return err
 	}
 	if made.Effective {
-		if err := awaitLoaded(cmd.Context(), o, digest); err != nil {
+		if err := awaitLoaded(cmd.Context(), o, made); err != nil {
 			return hint(err, "see \"holdpoint doctor\", and the log of the stages")
 		}
 	}
@@ -107,8 +107,8 @@ func push(cmd *cobra.Command, o client.Operator, digest schemas.Digest, archive 
 	return err
 }
 
-// awaitLoaded waits until rules are taken from a bundle.
-func awaitLoaded(ctx context.Context, o client.Operator, digest schemas.Digest) error {
+// awaitLoaded waits until rules are taken from the bundle that was made active.
+func awaitLoaded(ctx context.Context, o client.Operator, made schemas.Activated) error {
 	ctx, cancel := context.WithTimeout(ctx, loadWithin)
 	defer cancel()
 	for {
@@ -116,15 +116,26 @@ func awaitLoaded(ctx context.Context, o client.Operator, digest schemas.Digest) 
 		if err != nil {
 			return err
 		}
-		if policies.Active != digest {
-			return fmt.Errorf("bundle %s: %w: %s is active now", digest.Short(), schemas.ErrStale, policies.Active.Short())
-		}
-		if policies.Loaded {
-			return nil
+		if loaded, err := isLoaded(policies, made); loaded || err != nil {
+			return err
 		}
 		if err := sleep(ctx, 10*time.Millisecond); err != nil {
-			return fmt.Errorf("bundle %s is active, and not loaded within %s: %w", digest.Short(), loadWithin, err)
+			return fmt.Errorf("bundle %s is active, and not loaded within %s: %w", made.Bundle.Short(), loadWithin, err)
 		}
+	}
+}
+
+// isLoaded reports whether rules are taken from the bundle that was made active, or
+// that another is active by now. Of several gates, one that answers may have read
+// less of CONTROL than the one that answered before: what it says is too early.
+func isLoaded(p schemas.Policies, made schemas.Activated) (bool, error) {
+	switch {
+	case len(p.Past) == 0 || p.Past[0].Seq < made.Seq:
+		return false, nil
+	case p.Active != made.Bundle:
+		return false, fmt.Errorf("bundle %s: %w: %s is active now", made.Bundle.Short(), schemas.ErrStale, p.Active.Short())
+	default:
+		return p.Loaded, nil
 	}
 }
 
