@@ -41,6 +41,32 @@ func TestEligible(t *testing.T) {
 	}
 }
 
+// TestPersonsAlone: an approval can ask for persons, or for programs, and neither
+// a name nor a group makes a person of a program.
+func TestPersonsAlone(t *testing.T) {
+	t.Parallel()
+	var e rules.Eligibility
+	program := rules.Reviewer{Name: "person", Groups: []string{"persons"}, Service: true}
+	person := rules.Reviewer{Name: "ann", Person: "ann"}
+	for _, c := range []struct {
+		expr            string
+		person, program bool
+	}{
+		{"!reviewer.service", true, false},
+		{"reviewer.service", false, true},
+		{"", true, true},
+	} {
+		got, err := e.Eligible(t.Context(), c.expr, person, schemas.AgentFacts{}, "shop.refund")
+		if got != c.person || err != nil {
+			t.Errorf("%q: a person: got %v, %v, want %v", c.expr, got, err, c.person)
+		}
+		got, err = e.Eligible(t.Context(), c.expr, program, schemas.AgentFacts{}, "shop.refund")
+		if got != c.program || err != nil {
+			t.Errorf("%q: a program: got %v, %v, want %v", c.expr, got, err, c.program)
+		}
+	}
+}
+
 // TestNotEligible makes sure that whatever goes wrong makes nobody eligible.
 func TestNotEligible(t *testing.T) {
 	t.Parallel()
