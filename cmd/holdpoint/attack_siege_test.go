@@ -110,7 +110,7 @@ func natsServer(w *world) *server.Server {
 
 func (s *siege) wire(name schemas.Name) *wire {
 	s.t.Helper()
-	return newWire(s.t, s.server.Connection(), s.keys[name].Key)
+	return wireOf(s.world, s.keys[name])
 }
 
 // live lets the victims go about their business: two intents are released, and
@@ -147,7 +147,7 @@ func (s *siege) pass() {
 // quiet waits until every stage has handled everything, and AUDIT has copied it.
 func (s *siege) quiet() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		busy := s.look().busy()
@@ -167,7 +167,7 @@ func (s *siege) quiet() {
 func (s *siege) finish() {
 	s.t.Helper()
 	x := client.Executor{Conn: s.dial(s.keys["vex"])}
-	ctx, stop := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer stop()
 	done := make(chan schemas.Key, len(s.released)+1)
 	ran := make(chan error, 1)

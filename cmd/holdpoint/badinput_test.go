@@ -190,7 +190,7 @@ func (m *mob) perform() {
 // hear connects the holder of a key, and listens to what it is answered.
 func (m *mob) hear(k identity.KeyFile) *wire {
 	m.t.Helper()
-	w := newWire(m.t, m.server.Connection(), k.Key)
+	w := wireOf(m.world, k)
 	w.sub("_INBOX_" + string(k.Name) + ".raw.*")
 	m.flush(w)
 	return w

@@ -60,9 +60,12 @@ func (x *external) Connection() broker.Server {
 }
 
 // Review writes the configuration anew and reloads it, as the hint of "identity
-// add" says.
+// add" says. Whoever is connecting meanwhile would be turned away, since a server
+// asks everybody again who they are, also those who have not said it yet.
 func (x *external) Review() {
 	x.t.Helper()
+	x.world.entering.Lock()
+	defer x.world.entering.Unlock()
 	x.writeConfig()
 	check(x.t, x.ns.Reload())
 }

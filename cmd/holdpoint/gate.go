@@ -215,10 +215,12 @@ func (g *gate) readControl(ctx context.Context, log *broker.Log, control *broker
 
 // apply takes in one record of CONTROL.
 func (g *gate) apply(r schemas.Record) error {
-	if err := errors.Join(g.control.Apply(r), g.names.Apply(r)); err != nil {
+	controlled, named := g.control.Apply(r), g.names.Apply(r)
+	if err := errors.Join(controlled, named); err != nil {
 		g.Log.Warn().Err(err).Str("subject", r.Subject).Uint64("seq", r.Seq).Msg("a record of CONTROL has no effect")
 	}
-	if s, err := schemas.ParseSubject(r.Subject); err == nil && s.About == "removal" {
+	// Nobody is looked for who was not removed by it.
+	if s, err := schemas.ParseSubject(r.Subject); err == nil && s.About == "removal" && named == nil {
 		g.index.LookAt(s.Record)
 		if g.Removed != nil {
 			g.Removed()

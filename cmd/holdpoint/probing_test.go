@@ -122,7 +122,11 @@ func newProber(w *world) *prober {
 	return p
 }
 
-func wireOf(w *world, k identity.KeyFile) *wire { return newWire(w.t, w.server.Connection(), k.Key) }
+func wireOf(w *world, k identity.KeyFile) *wire {
+	w.entering.Lock()
+	defer w.entering.Unlock()
+	return newWire(w.t, w.server.Connection(), k.Key)
+}
 
 // propose proposes a refund, and waits until it is where it should be.
 func (p *prober) propose(amount int, want schemas.State) probed {

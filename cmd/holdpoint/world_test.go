@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ type world struct {
 	gate   *gate
 	stop   context.CancelFunc
 	done   chan error
+
+	// entering is held by whoever connects, and by whoever changes who may.
+	entering sync.Mutex
 }
 
 // testBroker is the broker of a world: the embedded one, or an external server
@@ -170,7 +174,7 @@ func (w *world) until(what string, holds func() bool) {
 }
 
 func (w *world) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	w.t.Cleanup(cancel)
 	return ctx
 }
@@ -178,6 +182,8 @@ func (w *world) ctx() context.Context {
 func (w *world) dial(k identity.KeyFile) *client.Conn {
 	w.t.Helper()
 	at := w.server.Connection()
+	w.entering.Lock()
+	defer w.entering.Unlock()
 	c, err := client.Dial(client.Config{Key: k, Server: at.URL, TLS: at.TLS, InProcess: at.InProcess, Log: logTo(w.t)})
 	check(w.t, err)
 	w.t.Cleanup(c.Close)
