@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
@@ -14,27 +13,6 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 	"go.yaml.in/yaml/v3"
 )
-
-// Charge is what an intent takes of a budget, if it is released.
-type Charge struct {
-	// Budget is the id of the budget, and Key for what it counts apart.
-	Budget string
-	Key    string
-
-	Amount int64
-	Limit  int64
-
-	// Since is the beginning of the window: what was taken before does not count. From
-	// Forget on it is kept, because the window may be another by other clocks.
-	Since  time.Time
-	Forget time.Time
-
-	// Grain is the part of the window in which amounts may be added up.
-	Grain time.Duration
-}
-
-// otherClocks is more than any two clocks of a gate that releases something differ by.
-const otherClocks = 10 * time.Second
 
 // Charges returns what an intent takes of the budgets of its action at the time
 // in f. Those whose expressions fail are left out and named as unread: [Bundle.Evaluate],
@@ -50,7 +28,7 @@ func (b *Bundle) Charges(ctx context.Context, f Facts) (charges []Charge, unread
 	for _, one := range p.budgets {
 		switch c, applies, err := e.charge(ctx, one); {
 		case err != nil:
-			unread = append(unread, failure(one.id, err))
+			unread = append(unread, failure(one.ID, err))
 		case applies:
 			charges = append(charges, c)
 		}
@@ -58,67 +36,18 @@ func (b *Bundle) Charges(ctx context.Context, f Facts) (charges []Charge, unread
 	return charges, unread
 }
 
-// budget is a limit on what is released within a window.
+// budget is a budget as it is about one action.
 type budget struct {
-	id                string
+	Budget
 	when, key, amount *program
-	limit             int64
-	window            window
-	beyond            schemas.Outcome
 	reason, tell      string
-}
-
-// window is the time whose releases count: the span before now, or the calendar's
-// hour, day, week or month of UTC that now is in.
-type window struct {
-	span     time.Duration
-	calendar string
-}
-
-// spans are the lengths of the windows of the calendar, at most.
-var spans = map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": schemas.MaxWindow}
-
-// since returns the beginning of the window.
-func (w window) since(now time.Time) time.Time {
-	now = now.UTC()
-	year, month, day := now.Date()
-	switch w.calendar {
-	case "hour":
-		return now.Truncate(time.Hour)
-	case "day":
-		return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
-	case "week":
-		sinceMonday := (int(now.Weekday()) + 6) % 7
-		return time.Date(year, month, day-sinceMonday, 0, 0, 0, 0, time.UTC)
-	case "month":
-		return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
-	default:
-		return now.Add(-w.span)
-	}
-}
-
-func (w window) grain() time.Duration {
-	length := w.span
-	if w.calendar != "" {
-		length = spans[w.calendar]
-	}
-	return max(time.Second, length/32)
-}
-
-func (w window) String() string {
-	if w.calendar != "" {
-		return "this " + w.calendar
-	}
-	return span(w.span)
 }
 
 // budgetText is a budget as it is written.
 type budgetText struct {
 	entry
+	Budget
 	when, key, amount *yaml.Node
-	limit             int64
-	window            window
-	beyond            schemas.Outcome
 	tell              string
 }
 
@@ -130,15 +59,31 @@ func (p *policy) readBudget(d *document, n *yaml.Node) {
 	e.must("limit", "beyond")
 	b := budgetText{
 		entry: e, when: e.expression("when"), key: e.expression("key"), amount: e.expression("amount"),
-		limit: int64(e.integer("limit", 0, schemas.MaxAmount-1, 0)), tell: e.text("tell", maxTell),
+		Budget: Budget{ID: e.id, Limit: int64(e.integer("limit", 0, schemas.MaxAmount-1, 0))}, tell: e.text("tell", maxTell),
 	}
 	b.window.span = e.duration("window", schemas.MaxWindow, 0)
 	b.window.calendar = e.word("calendar", "hour", "day", "week", "month")
 	if (e.child("window") == nil) == (e.child("calendar") == nil) {
 		e.mistake(n, "want one of 'window', a time span such as 24h, and 'calendar': hour, day, week or month")
 	}
-	_ = b.beyond.UnmarshalText([]byte(e.word("beyond", "park", "refuse")))
+	_ = b.Beyond.UnmarshalText([]byte(e.word("beyond", "park", "refuse")))
 	p.budgets = append(p.budgets, b)
+}
+
+// limits returns the budgets of the policy, in order.
+func (p *policy) limits() (all []Budget) {
+	for _, b := range p.budgets {
+		all = append(all, b.Budget)
+	}
+	return all
+}
+
+// idsOf returns what budgets are called.
+func idsOf(budgets []Budget) (ids []string) {
+	for _, b := range budgets {
+		ids = append(ids, b.ID)
+	}
+	return ids
 }
 
 // budgetField is what the budget with an id is called in expressions:
@@ -152,8 +97,7 @@ func (c *compiler) budget(t budgetText) {
 	amount := c.program(t.entry, t.amount, use{weights, quantity, when}, plans)
 	for _, p := range plans {
 		p.budgets = append(p.budgets, &budget{
-			id: t.id, limit: t.limit, window: t.window, beyond: t.beyond, reason: t.reason, tell: t.tell,
-			when: when.of(p), key: key.of(p), amount: amount.of(p),
+			Budget: t.Budget, reason: t.reason, tell: t.tell, when: when.of(p), key: key.of(p), amount: amount.of(p),
 		})
 		if len(p.budgets) == schemas.MaxBudgets+1 {
 			t.mistake(t.node, "more than %d budgets are about %s", schemas.MaxBudgets, p.Name)
@@ -190,7 +134,7 @@ func (c *compiler) checkBudgets(e entry, n *yaml.Node, ps programs, plans []*pla
 				return
 			}
 			field := x.AsSelect().FieldName()
-			about := slices.ContainsFunc(p.budgets, func(b *budget) bool { return budgetField(b.id) == field })
+			about := slices.ContainsFunc(p.budgets, func(b *budget) bool { return budgetField(b.ID) == field })
 			if !about && !e.notes.full() {
 				line, column := e.locate(n, offsetOf(a, x))
 				e.mistakeAt(line, column, fmt.Sprintf("%s: no budget '%s' is about %s", e.about, field, p.Name))
@@ -204,13 +148,13 @@ func (e *evaluation) charge(ctx context.Context, b *budget) (c Charge, applies b
 	if applies, err = e.truth(ctx, b.when); !applies || err != nil {
 		return c, false, err
 	}
-	c = Charge{Budget: b.id, Amount: 1, Limit: b.limit, Since: b.window.since(e.vars.Now), Forget: b.window.since(e.vars.Now.Add(-otherClocks)), Grain: b.window.grain()}
+	key, amount := "", int64(1)
 	if b.key != nil {
 		v, err := e.run(ctx, b.key)
 		if err != nil {
 			return c, false, fmt.Errorf("key: %w", err)
 		}
-		if c.Key, err = keyText(v); err != nil {
+		if key, err = keyText(v); err != nil {
 			return c, false, fmt.Errorf("key: %w", err)
 		}
 	}
@@ -219,11 +163,11 @@ func (e *evaluation) charge(ctx context.Context, b *budget) (c Charge, applies b
 		if err != nil {
 			return c, false, fmt.Errorf("amount: %w", err)
 		}
-		if c.Amount, err = amountOf(v); err != nil {
+		if amount, err = amountOf(v); err != nil {
 			return c, false, fmt.Errorf("amount: %w", err)
 		}
 	}
-	return c, true, nil
+	return b.Charge(key, amount, e.vars.Now), true, nil
 }
 
 // keyText returns a key as records have it.
@@ -274,20 +218,20 @@ func (e *evaluation) budgets(ctx context.Context, budgets []*budget) {
 	for _, b := range budgets {
 		c, applies, err := e.charge(ctx, b)
 		if err != nil {
-			e.fail(b.id, err)
-		} else if m, is := e.vars.unread(b.id); is {
+			e.fail(b.ID, err)
+		} else if m, is := e.vars.unread(b.ID); is {
 			e.opinion.Failed = append(e.opinion.Failed, m)
 			continue
 		}
 		if !applies || err != nil {
 			continue
 		}
-		taken := e.vars.taken(b.id)
-		field := budgetField(b.id)
+		taken := e.vars.taken(b.ID)
+		field := budgetField(b.ID)
 		fields = append(fields, field)
-		values[field] = budgetValue(taken.Amount, b.limit)
-		if !taken.Reserved && schemas.AddAmounts(taken.Amount, c.Amount) > b.limit {
-			e.applied(b.id)
+		values[field] = budgetValue(taken.Amount, b.Limit)
+		if !taken.Reserved && schemas.AddAmounts(taken.Amount, c.Amount) > b.Limit {
+			e.applied(b.ID)
 			e.rulings = append(e.rulings, b.ruling(taken.Amount, c.Amount))
 		}
 	}
@@ -303,17 +247,17 @@ func budgetValue(taken, limit int64) ref.Val {
 
 // ruling is what a budget says of an intent that goes beyond it.
 func (b *budget) ruling(taken, amount int64) *rule {
-	reason := fmt.Sprintf("%d of %d are taken in %s, and this takes %d", taken, b.limit, b.window, amount)
+	reason := fmt.Sprintf("%d of %d are taken in %s, and this takes %d", taken, b.Limit, b.window, amount)
 	if b.reason != "" {
 		reason += ": " + b.reason
 	}
-	return &rule{id: b.id, outcome: b.beyond, reason: clip(oneLine(reason), maxReason), tell: b.tell}
+	return &rule{id: b.ID, outcome: b.Beyond, reason: clip(oneLine(reason), maxReason), tell: b.tell}
 }
 
 // budget explains a budget.
 func (r *reporter) budget(b *budget, taken schemas.Taken) Considered {
-	c := r.entry(Considered{Kind: "budget", ID: b.id, Outcome: b.beyond.String(), Reason: b.reason}, b.when, b.key, b.amount)
-	value := fmt.Sprintf("%d of %d in %s", taken.Amount, b.limit, b.window)
+	c := r.entry(Considered{Kind: "budget", ID: b.ID, Outcome: b.Beyond.String(), Reason: b.reason}, b.when, b.key, b.amount)
+	value := fmt.Sprintf("%d of %d in %s", taken.Amount, b.Limit, b.window)
 	if taken.Reserved {
 		value += " by others, and this has its share"
 	}
@@ -330,7 +274,7 @@ func roomLeft(p *plan, f Facts) []compared {
 		}
 		x := b.amount.checked.NativeRep().Expr()
 		if path := paramPath(x); path != nil {
-			left := types.Int(max(0, b.limit-f.taken(b.id).Amount))
+			left := types.Int(max(0, b.Limit-f.taken(b.ID).Amount))
 			found = append(found, compared{path, left, b.amount.env.shapeOf(x)})
 		}
 	}

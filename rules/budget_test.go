@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -214,5 +215,42 @@ func TestBudgetCases(t *testing.T) {
 	misspelt := strings.ReplaceAll(cases, "refunds-a-day: 99", "refunds-a-dai: 99")
 	if _, err := rules.Test(t.Context(), files(refundsADay, "cases/a.yaml", misspelt)); err == nil || !strings.Contains(err.Error(), "no budget 'refunds-a-dai' (did you mean 'refunds-a-day'?)") {
 		t.Errorf("a budget that does not exist: got %v", err)
+	}
+}
+
+// TestBudgetsOfBundle: a bundle says of each budget what its policy does, and until when
+// what is taken counts: just as long as a window that begins later is without it.
+func TestBudgetsOfBundle(t *testing.T) {
+	t.Parallel()
+	b := load(t, `
+budgets:
+  - {id: span, actions: [mail.send], limit: 3, window: 90m, beyond: park}
+  - {id: hour, actions: [mail.send], limit: 4, calendar: hour, beyond: refuse}
+  - {id: day, actions: [shop.refund], limit: 5, calendar: day, beyond: park}
+  - {id: week, actions: [shop.refund], limit: 6, calendar: week, beyond: park}
+  - {id: month, actions: [shop.refund], limit: 7, calendar: month, beyond: park}
+`)
+	at := time.Date(2027, 2, 27, 23, 30, 0, 1, time.UTC) // a Saturday
+	ends := map[string]time.Time{
+		"span": at.Add(90 * time.Minute), "hour": time.Date(2027, 2, 28, 0, 0, 0, 0, time.UTC), "day": time.Date(2027, 2, 28, 0, 0, 0, 0, time.UTC),
+		"week": time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), "month": time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC),
+	}
+	var said []string
+	for _, one := range b.Budgets() {
+		said = append(said, fmt.Sprint(one.ID, " ", one.Limit, " ", one.Window(), " ", one.Beyond))
+		over := one.Over(at)
+		if !over.Equal(ends[one.ID]) {
+			t.Errorf("%s: what is taken at %s counts until %s, want %s", one.ID, at, over, ends[one.ID])
+		}
+		if since := one.Charge("", 1, over.Add(-1)).Since; at.Before(since) {
+			t.Errorf("%s: it does not count right before: the window begins at %s", one.ID, since)
+		}
+		if since := one.Charge("", 1, over.Add(1)).Since; !at.Before(since) {
+			t.Errorf("%s: it counts behind: the window begins at %s", one.ID, since)
+		}
+	}
+	want := []string{"span 3 1h30m park", "hour 4 hour refuse", "day 5 day park", "week 6 week park", "month 7 month park"}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Errorf("budgets (-want +got):\n%s", diff)
 	}
 }

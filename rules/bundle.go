@@ -16,7 +16,7 @@ type Bundle struct {
 
 	systems []string
 	actions []schemas.Action
-	budgets []string // their ids
+	budgets []Budget
 	plans   map[schemas.Action]*plan
 
 	data   *ordered
@@ -99,7 +99,7 @@ func (d *draft) bundle() (*Bundle, error) {
 		archive: archive,
 		systems: d.catalog.systems,
 		actions: d.catalog.order,
-		budgets: d.vocabulary().budgets,
+		budgets: d.policy.limits(),
 		plans:   d.compiler.plans,
 		data:    d.data.values,
 		env:     d.compiler.bases[conditions],
@@ -111,14 +111,12 @@ func (d *draft) bundle() (*Bundle, error) {
 
 // vocabulary returns what cases may name.
 func (d *draft) vocabulary() vocabulary {
-	known := vocabulary{actions: d.catalog.order}
-	for _, b := range d.policy.budgets {
-		known.budgets = append(known.budgets, b.id)
-	}
-	return known
+	return vocabulary{actions: d.catalog.order, budgets: idsOf(d.policy.limits())}
 }
 
-func (b *Bundle) vocabulary() vocabulary { return vocabulary{actions: b.actions, budgets: b.budgets} }
+func (b *Bundle) vocabulary() vocabulary {
+	return vocabulary{actions: b.actions, budgets: idsOf(b.budgets)}
+}
 
 func lookup(files []file, path string) (file, bool) {
 	i, ok := slices.BinarySearchFunc(files, path, func(f file, path string) int { return strings.Compare(f.path, path) })
@@ -202,8 +200,8 @@ func (b *Bundle) Actions() []schemas.Action { return slices.Clone(b.actions) }
 // Systems returns the systems of the catalog, sorted.
 func (b *Bundle) Systems() []string { return slices.Clone(b.systems) }
 
-// Budgets returns the ids of the policy's budgets, in order.
-func (b *Bundle) Budgets() []string { return slices.Clone(b.budgets) }
+// Budgets returns the policy's budgets, in order.
+func (b *Bundle) Budgets() []Budget { return slices.Clone(b.budgets) }
 
 // Params returns the JSON Schema of an action's parameters, or nil if the action
 // does not exist.

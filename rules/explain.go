@@ -152,7 +152,7 @@ func (b *Bundle) explainAt(ctx context.Context, at Checkpoint, f Facts) Checkpoi
 	}
 	if at == Execute {
 		for _, e := range p.budgets {
-			x.Considered = append(x.Considered, r.budget(e, f.taken(e.id)))
+			x.Considered = append(x.Considered, r.budget(e, f.taken(e.ID)))
 		}
 	}
 	for _, e := range p.at(at) {

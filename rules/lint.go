@@ -58,7 +58,7 @@ func (l *linter) lint(ctx context.Context) {
 	}
 	for _, t := range l.policy.budgets {
 		l.reachable(t.entry, func(p *plan) []*program {
-			return []*program{entryOf(p.budgets, t.id, func(b *budget) string { return b.id }).when}
+			return []*program{entryOf(p.budgets, t.id, func(b *budget) string { return b.ID }).when}
 		})
 	}
 	for _, t := range l.policy.standings {
