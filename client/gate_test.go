@@ -201,7 +201,7 @@ func (g *gate) work(ctx context.Context, running *sync.WaitGroup) {
 	handle(schemas.RoleExecute, schemas.Outcomes, g.execute.Reports())
 	running.Go(func() { g.execute.RunTimers(ctx, silent) })
 	g.answers = &answers{Answerer: &stages.Answer{
-		Execute: g.execute, Registry: g.names, Embedded: true,
+		Execute: g.execute, Registry: g.names, Embedded: true, Streams: g.execute.Log.(*broker.Log),
 		Conditions: func() []schemas.Condition { return nil },
 		Broker:     func(context.Context) (schemas.BrokerStatus, error) { return schemas.BrokerStatus{}, nil },
 	}}

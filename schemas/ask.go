@@ -26,6 +26,7 @@ const (
 	AskBundle     = "bundle"     // admins and reviewers: a piece of a bundle
 	AskIdentities = "identities" // admins: who is registered
 	AskGate       = "gate"       // admins: what the gate is in
+	AskBudgets    = "budgets"    // admins: a page of what is taken of budgets
 )
 
 // Question is the body of a request on "ask.<name>.<what>", or of a claim on
@@ -40,11 +41,16 @@ type Question struct {
 	Action Action         `json:"action,omitzero"`
 	Params jsontext.Value `json:"params,omitzero"`
 
-	// Queue narrows a page of holds. Limit is its size (at most 500, 50 if
-	// zero), After the cursor that the page before returned.
+	// Queue narrows a page of holds. Limit is the size of a page (at most 500, 50
+	// if zero), After the cursor that the page before returned.
 	Queue Name   `json:"queue,omitzero"`
 	Limit int    `json:"limit,omitzero"`
 	After string `json:"after,omitzero"`
+
+	// Budget narrows a page of budgets to one, From to those of which so many percent
+	// are taken.
+	Budget string `json:"budget,omitzero"`
+	From   int    `json:"from,omitzero"`
 
 	// Seq is the sequence of a decision in DECISIONS or a report in OUTCOMES.
 	Seq uint64 `json:"seq,omitzero"`
@@ -86,6 +92,7 @@ type Answer struct {
 	Identities []Identity     `json:"identities,omitempty"`
 	Removed    []Name         `json:"removed,omitempty"`
 	Gate       *GateStatus    `json:"gate,omitempty"`
+	Budgets    *BudgetPage    `json:"budgets,omitempty"`
 }
 
 // Problem is an error as it travels: one of the six reasons, and text for a

@@ -3,6 +3,7 @@ package schemas
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"iter"
 	"slices"
 	"time"
 )
@@ -115,17 +116,37 @@ func (b Budget) Reservation(in Intent) (Reservation, bool) {
 // Taken returns what was taken since a moment by all but the intent in.
 func (b Budget) Taken(since time.Time, in Intent) int64 {
 	sum := int64(0)
-	for _, s := range b.Spent {
-		if !s.At.Before(since) {
-			sum = AddAmounts(sum, s.Amount)
-		}
-	}
-	for _, r := range b.Reserved {
-		if !r.At.Before(since) && !r.Of(in) {
-			sum = AddAmounts(sum, r.Amount)
-		}
+	for s := range b.since(since, in) {
+		sum = AddAmounts(sum, s.Amount)
 	}
 	return sum
+}
+
+// Oldest returns when the oldest of what was taken since a moment was, or the zero time
+// if nothing was.
+func (b Budget) Oldest(since time.Time) (oldest time.Time) {
+	for s := range b.since(since, Intent{}) {
+		if oldest.IsZero() || s.At.Before(oldest) {
+			oldest = s.At
+		}
+	}
+	return oldest
+}
+
+// since yields what was taken since a moment by all but the intent in.
+func (b Budget) since(since time.Time, in Intent) iter.Seq[Spent] {
+	return func(yield func(Spent) bool) {
+		for _, s := range b.Spent {
+			if !s.At.Before(since) && !yield(s) {
+				return
+			}
+		}
+		for _, r := range b.Reserved {
+			if !r.At.Before(since) && !r.Of(in) && !yield(Spent{Amount: r.Amount, At: r.At}) {
+				return
+			}
+		}
+	}
 }
 
 // AddAmounts returns the sum, which stops at [MaxAmount].

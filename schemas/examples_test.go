@@ -147,7 +147,7 @@ func examples() map[string][]any {
 		"activation": {schemas.Activation{By: "pat", Bundle: digest("bundle"), Reason: "new limits", Quorum: 2, At: at}},
 		"shadow":     {schemas.Shadow{By: "pat", Bundle: digest("bundle"), Reason: "try it", At: at}, schemas.Shadow{By: "pat", At: at}},
 		"stream":     {schemas.StreamMade{By: "provision", Stream: schemas.Intents, Created: noon, Configuration: digest("configuration"), At: at}},
-		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Seq: 3, Name: "ann", Key: "UANN", Bundle: digest("bundle"), Offset: 4, Nonce: "n"}, schemas.Question{}},
+		"question":   {schemas.Question{Agent: bot, Intent: id, Action: refund, Params: jsontext.Value(`{}`), Queue: "money", Limit: 50, After: "x", Budget: "refunds", From: 80, Seq: 3, Name: "ann", Key: "UANN", Bundle: digest("bundle"), Offset: 4, Nonce: "n"}, schemas.Question{}},
 		"answer": {
 			schemas.Answer{Problem: schemas.ProblemOf(schemas.ErrNotFound)},
 			schemas.Answer{
@@ -189,6 +189,10 @@ func examples() map[string][]any {
 						AuditRecords: 8, AuditBytes: 800, AuditMaxBytes: 1 << 30, FreeBytes: 1 << 40,
 					},
 				},
+				Budgets: &schemas.BudgetPage{Bundle: digest("bundle"), Budgets: []schemas.BudgetLine{{
+					Budget: "refunds", Key: "ann", Window: "24h", Limit: 1000, Taken: 900, Left: 100, Reserved: 200, Back: 300, BackAt: at,
+					Beyond: schemas.Refuse, Agent: bot, Intent: id,
+				}}, Total: 2, Unread: 1, After: "x"},
 			},
 		},
 	}

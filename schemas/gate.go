@@ -77,6 +77,50 @@ type Policies struct {
 	Past   []Activated `json:"past,omitempty"`  // the latest first
 }
 
+// BudgetPage is a page of what is taken of the budgets of the active bundle, the
+// fullest first.
+type BudgetPage struct {
+	Bundle  Digest       `json:"bundle"`
+	Budgets []BudgetLine `json:"budgets"`
+	Total   int          `json:"total"` // those on other pages, too
+
+	// Unread is how many keys were not looked at, because there are too many.
+	Unread int `json:"unread,omitzero"`
+
+	// After is the cursor of the next page; empty on the last.
+	After string `json:"after,omitzero"`
+}
+
+// BudgetLine is what is taken of a budget, for one key: by what the gate would judge
+// the next intent that needs all of it.
+type BudgetLine struct {
+	Budget string `json:"budget"`
+	Key    string `json:"key"`
+
+	// Window is a time span before now, such as 24h, or the hour, day, week or month
+	// of UTC that now is in.
+	Window string `json:"window"`
+
+	Limit int64 `json:"limit"`
+	Taken int64 `json:"taken"`
+	Left  int64 `json:"left"`
+
+	// Reserved is how much of what is taken is that of intents that are not settled.
+	Reserved int64 `json:"reserved"`
+
+	// Back is how much of what is taken counts no more from BackAt on, if nobody
+	// takes more.
+	Back   int64     `json:"back"`
+	BackAt time.Time `json:"back_at,omitzero"`
+
+	// Beyond is what becomes of an intent that goes beyond the limit.
+	Beyond Outcome `json:"beyond"`
+
+	// Agent and Intent name the intent that took of it last.
+	Agent  Name     `json:"agent,omitzero"`
+	Intent IntentID `json:"intent,omitzero"`
+}
+
 // Piece is a part of a bundle's archive.
 type Piece struct {
 	Size   int    `json:"size"`   // of the whole archive

@@ -38,6 +38,9 @@ type Answer struct {
 	// Broker says how the broker keeps up.
 	Broker func(ctx context.Context) (schemas.BrokerStatus, error)
 
+	// Streams is where what was taken of budgets is found.
+	Streams Streams
+
 	// Bundle returns the archive that is stored under a digest.
 	Bundle func(ctx context.Context, digest schemas.Digest) ([]byte, error)
 
@@ -100,6 +103,8 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 		return a.identities(q), nil
 	case what == schemas.AskGate && admin:
 		return a.gate(ctx), nil
+	case what == schemas.AskBudgets && admin:
+		return a.budgets(ctx, q, mostKeys)
 	case what == schemas.AskShow:
 		return a.show(ctx, asker, q)
 	}

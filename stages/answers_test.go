@@ -27,7 +27,7 @@ func (s *sim) answers() *Answer {
 	s.t.Helper()
 	s.follow(s.replicas[0], true)
 	return &Answer{
-		Execute: s.replicas[0].execute, Registry: s,
+		Execute: s.replicas[0].execute, Registry: s, Streams: s.logs[schemas.RoleExecute],
 		Conditions: func() []schemas.Condition { return nil },
 		Broker:     func(context.Context) (schemas.BrokerStatus, error) { return schemas.BrokerStatus{}, nil },
 	}
@@ -54,7 +54,7 @@ func (s *sim) refuses(name schemas.Name, what string, q schemas.Question, want e
 }
 
 func isEmpty(a schemas.Answer) bool {
-	return a.Status == nil && a.Records == nil && a.Holds == nil && a.Hold == nil && a.Ruling == nil && a.Work == nil && a.Identities == nil && a.Gate == nil
+	return a.Status == nil && a.Records == nil && a.Holds == nil && a.Hold == nil && a.Ruling == nil && a.Work == nil && a.Identities == nil && a.Gate == nil && a.Budgets == nil
 }
 
 // TestWhoMayAsk: what is answered depends on the role of the one who asks.
@@ -74,6 +74,7 @@ func TestWhoMayAsk(t *testing.T) {
 		schemas.AskWork:       {schemas.RoleExecutor},
 		schemas.AskIdentities: {schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin},
 		schemas.AskGate:       {schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin},
+		schemas.AskBudgets:    {schemas.RolePolicyAdmin, schemas.RoleIdentityAdmin},
 		"anything":            nil,
 	}
 	for what, allowed := range may {

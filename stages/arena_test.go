@@ -71,7 +71,7 @@ func newArena(t testing.TB) *arena {
 		a.logs[role], err = broker.OpenLog(t.Context(), a.conns[schemas.Name(role)], schemas.Control)
 		must(t, err)
 	}
-	for _, name := range []string{"bundle", "stricter", "looser", "refusing", "narrow", "elsewhere", "checkpoints", "prying", "budgeted", "daily"} {
+	for _, name := range []string{"bundle", "stricter", "looser", "refusing", "narrow", "elsewhere", "checkpoints", "prying", "budgeted", "daily", "balances"} {
 		a.bundle[name], err = rules.Load(os.DirFS("testdata/" + name))
 		must(t, err)
 	}

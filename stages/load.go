@@ -9,7 +9,7 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// Streams is what an index is loaded from.
+// Streams is what an index is loaded from, and where budgets are found.
 type Streams interface {
 	// Subjects returns the subjects of a stream that match filter, and how many
 	// records each has.

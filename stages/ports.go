@@ -59,6 +59,7 @@ type Policy interface {
 	Action(a schemas.Action) (rules.Action, bool)
 	Params(a schemas.Action) []byte
 	CheckParams(a schemas.Action, params []byte) error
+	Budgets() []rules.Budget
 	Evaluate(ctx context.Context, at rules.Checkpoint, f rules.Facts) schemas.Opinion
 	Charges(ctx context.Context, f rules.Facts) (charges []rules.Charge, unread []schemas.Match)
 	Standing(ctx context.Context, f rules.Facts, when string) (rules.Allowance, bool, error)

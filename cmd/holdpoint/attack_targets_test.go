@@ -117,7 +117,7 @@ func oddSubjects(name schemas.Name) []string {
 		"intents." + string(name) + ".shop." + strings.Repeat("x", 1000),
 	}
 	for _, what := range []string{schemas.AskStatus, schemas.AskShow, schemas.AskHolds, schemas.AskHold, schemas.AskDecision,
-		schemas.AskWork, schemas.AskReport, schemas.AskIdentities, schemas.AskGate, "x", ">", "*"} {
+		schemas.AskWork, schemas.AskReport, schemas.AskIdentities, schemas.AskGate, schemas.AskBudgets, "x", ">", "*"} {
 		all = append(all, "ask."+string(name)+"."+what)
 	}
 	return all

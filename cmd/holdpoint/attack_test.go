@@ -171,7 +171,7 @@ func questions(role schemas.Role) []string {
 	case schemas.RoleExecutor:
 		return []string{schemas.AskWork, schemas.AskShow}
 	default:
-		return []string{schemas.AskIdentities, schemas.AskGate}
+		return []string{schemas.AskIdentities, schemas.AskGate, schemas.AskBudgets}
 	}
 }
 

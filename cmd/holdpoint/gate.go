@@ -311,7 +311,7 @@ func (g *gate) startExecute(ctx context.Context, group *errgroup.Group, log *bro
 	g.work(ctx, group, log, schemas.Outcomes, s.Reports())
 	a := &stages.Answer{
 		Execute: s, Registry: g.names, Conditions: g.conditions, Embedded: g.Server.InProcess != nil,
-		Bundle: log.Bundle,
+		Streams: log, Bundle: log.Bundle,
 		Broker: func(ctx context.Context) (schemas.BrokerStatus, error) { return g.brokerStatus(ctx, log) },
 	}
 	return g.startAnswer(ctx, group, a)

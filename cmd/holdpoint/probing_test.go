@@ -189,7 +189,7 @@ func (p *prober) everything(one probed) string {
 	k, id := one.key.String(), string(one.key.ID)
 	about := fmt.Sprintf(`{"agent":"bot","intent":%q}`, id)
 	all := []string{"submit", one.said, "notices", p.notices[one.key.ID]}
-	for _, what := range []string{schemas.AskStatus, schemas.AskShow, schemas.AskHold, schemas.AskHolds, schemas.AskBundle, schemas.AskCheck, schemas.AskCatalog} {
+	for _, what := range []string{schemas.AskStatus, schemas.AskShow, schemas.AskHold, schemas.AskHolds, schemas.AskBundle, schemas.AskCheck, schemas.AskCatalog, schemas.AskBudgets} {
 		all = append(all, "ask "+what, p.ask("ask.bot."+what, about))
 	}
 	for _, kind := range []string{"released", "refused"} {
