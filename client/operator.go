@@ -211,6 +211,19 @@ func (o Operator) Gate(ctx context.Context) (schemas.GateStatus, error) {
 	return *answer.Gate, nil
 }
 
+// Budgets returns a page of what is taken of the budgets of the active bundle, or of
+// one, the fullest first: those of which at least so many percent are taken.
+func (o Operator) Budgets(ctx context.Context, budget string, from, limit int, after string) (schemas.BudgetPage, error) {
+	answer, err := o.broker.Ask(ctx, o.Name(), schemas.AskBudgets, schemas.Question{Budget: budget, From: from, Limit: limit, After: after})
+	if err != nil {
+		return schemas.BudgetPage{}, err
+	}
+	if answer.Budgets == nil {
+		return schemas.BudgetPage{}, fmt.Errorf("asking for the budgets: %w: empty answer", schemas.ErrUnavailable)
+	}
+	return *answer.Budgets, nil
+}
+
 func (o Operator) control(ctx context.Context, c schemas.Content) (broker.Sent, error) {
 	return o.broker.Send(ctx, schemas.Write(c, o.source(), time.Now(), ""))
 }

@@ -92,10 +92,12 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 	bot, poe, ida := g.agent("bot"), g.operator(schemas.RolePolicyAdmin), g.operator(schemas.RoleIdentityAdmin)
 	all := schemas.Scope{All: true}
 	_, gateErr := client.Operator(bot).Gate(g.ctx())
+	_, budgetsErr := client.Operator(bot).Budgets(g.ctx(), "", 0, 0, "")
 	_, activateErr := ida.Activate(g.ctx(), "sha256:x", []byte("x"), 0, "x")
 	for what, err := range map[string]error{
 		"an agent freezes":             client.Operator(bot).Freeze(g.ctx(), all, "x"),
 		"an agent asks":                gateErr,
+		"an agent asks what is taken":  budgetsErr,
 		"an identity-admin freezes":    ida.Freeze(g.ctx(), all, "x"),
 		"an identity-admin activates":  activateErr,
 		"a policy-admin adds":          poe.Add(g.ctx(), schemas.Identity{Name: "x", Role: schemas.RoleAgent, Owner: "x", Key: g.public("observe")}),
@@ -120,7 +122,8 @@ func TestEmptyAnswers(t *testing.T) {
 	_, listErr := ann.List(g.ctx(), "", 1, "")
 	_, holdErr := ann.Hold(g.ctx(), k)
 	_, gateErr := poe.Gate(g.ctx())
-	for what, err := range map[string]error{"status": statusErr, "list": listErr, "hold": holdErr, "gate": gateErr} {
+	_, budgetsErr := poe.Budgets(g.ctx(), "", 0, 0, "")
+	for what, err := range map[string]error{"status": statusErr, "list": listErr, "hold": holdErr, "gate": gateErr, "budgets": budgetsErr} {
 		if !errors.Is(err, schemas.ErrUnavailable) {
 			t.Errorf("%s: %v, want ErrUnavailable", what, err)
 		}

@@ -82,7 +82,7 @@ func rootCommand() *cobra.Command {
 		serveCommand(), provisionCommand(), identityCommand(),
 		submitCommand(), reviewCommand(), executeCommand(),
 		listCommand(), watchCommand(), showCommand(), whyCommand(), catalogCommand(),
-		policyCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(),
+		policyCommand(), budgetCommand(), auditCommand(), freezeCommand(), thawCommand(), statusCommand(), doctorCommand(), readyCommand(),
 		replayCommand(), benchCommand(), demoCommand(), versionCommand(),
 	)
 	return root
