@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -151,7 +152,9 @@ func (p *process) await(t testing.TB, text string) {
 // killed, and that is a failure.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
-	_ = p.cmd.Process.Signal(os.Interrupt)
+	// Not an interrupt: a test that runs in the background may have to ignore those, and
+	// then so does a program that has not come as far as to listen.
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-p.done:
 		p.done <- err

@@ -192,7 +192,7 @@ func (s *Server) Free() uint64 { return free(s.dir) }
 func (s *Server) Review() { s.doors.review() }
 
 // Stop ends the server and releases the directory. It returns when everything is
-// on disk, or when ctx ends.
+// on disk, or when ctx ends: at once, if it has ended already.
 func (s *Server) Stop(ctx context.Context) error {
 	stopped := make(chan struct{})
 	go func() {
@@ -200,12 +200,14 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.ns.WaitForShutdown()
 		close(stopped)
 	}()
-	select {
-	case <-stopped:
-		return s.lock.Close()
-	case <-ctx.Done():
-		return fmt.Errorf("stopping the embedded broker: %w", ctx.Err())
+	if ctx.Err() == nil {
+		select {
+		case <-stopped:
+			return s.lock.Close()
+		case <-ctx.Done():
+		}
 	}
+	return fmt.Errorf("stopping the embedded broker: %w", ctx.Err())
 }
 
 // Directory knows who exists. It may be asked concurrently.
