@@ -34,28 +34,43 @@ func dialAuditor(cmd *cobra.Command) (client.Auditor, error) {
 	return client.Auditor{Conn: conn}, err
 }
 
+// dialAuditorSince connects as an auditor who begins to read where the flag --since
+// says.
+func dialAuditorSince(cmd *cobra.Command, since string) (a client.Auditor, from uint64, err error) {
+	begin, err := parseSince(since, time.Now())
+	if err != nil {
+		return a, 0, err
+	}
+	if a, err = dialAuditor(cmd); err != nil {
+		return a, 0, err
+	}
+	if from, err = begin.sequence(cmd.Context(), a); err != nil {
+		a.Close()
+	}
+	return a, from, err
+}
+
 func auditTailCommand() *cobra.Command {
-	var agent string
-	var since uint64
+	var agent, since string
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print the records of the audit",
-		Long: `Print the records of the audit, one line each, from a sequence on. With --follow,
-go on until interrupted, and say then with which sequence to go on. With -o json a
-line is the whole record.
+		Long: `Print the records of the audit, one line each, from --since on. With --follow, go on
+until interrupted, and say then with which sequence to go on. With -o json a line is
+the whole record.
 
 --agent leaves out messages whose own subject is not one of the agent's.`,
 		Example: `  holdpoint audit tail --since 1 --follow --key otto.key
-  holdpoint audit tail --agent billing -o json --key otto.key`,
+  holdpoint audit tail --agent billing --since 1h -o json --key otto.key`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			auditor, err := dialAuditor(cmd)
+			auditor, from, err := dialAuditorSince(cmd, since)
 			if err != nil {
 				return err
 			}
 			defer auditor.Close()
-			tail := auditor.Tail(schemas.Name(agent), since)
+			tail := auditor.Tail(schemas.Name(agent), from)
 			if !follow {
 				return tail.Read(cmd.Context(), printRecord(cmd))
 			}
@@ -68,7 +83,7 @@ line is the whole record.
 	}
 	connectionFlags(cmd)
 	cmd.Flags().StringVar(&agent, "agent", "", "records of one agent")
-	cmd.Flags().Uint64Var(&since, "since", 1, "sequence in AUDIT to begin with")
+	sinceFlag(cmd, &since, "all there is if empty")
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on with what comes")
 	return cmd
 }
@@ -97,7 +112,7 @@ func printRecord(cmd *cobra.Command) func(schemas.Record) error {
 }
 
 func auditVerifyCommand() *cobra.Command {
-	var since uint64
+	var since string
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Verify the audit from itself alone, and name the first record that is wrong",
@@ -109,16 +124,16 @@ more. It names the first record that is wrong, and exits with 1 if there is one.
 What the gate has not answered, and what names a record that is not there yet, is
 pending. After a minute, by the clock of this machine, such a record is missing.`,
 		Example: `  holdpoint audit verify --key otto.key
-  holdpoint audit verify -o json --key otto.key`,
+  holdpoint audit verify --since 7d -o json --key otto.key`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			auditor, err := dialAuditor(cmd)
+			auditor, from, err := dialAuditorSince(cmd, since)
 			if err != nil {
 				return err
 			}
 			defer auditor.Close()
 			m := newMeter(cmd)
-			report, err := verifyAudit(cmd.Context(), auditor, since, func(records uint64) {
+			report, err := verifyAudit(cmd.Context(), auditor, from, func(records uint64) {
 				m.show("%d records, %.0f/s", records, m.perSecond(int(records)))
 			})
 			m.done()
@@ -132,7 +147,7 @@ pending. After a minute, by the clock of this machine, such a record is missing.
 		},
 	}
 	connectionFlags(cmd)
-	cmd.Flags().Uint64Var(&since, "since", 1, "sequence in AUDIT to begin with; what is before is not checked")
+	sinceFlag(cmd, &since, "what is before is not checked")
 	return cmd
 }
 

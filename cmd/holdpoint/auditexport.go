@@ -36,7 +36,7 @@ is repeated every day only brings what is new.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return exportAudit(cmd, args[0], since) },
 	}
 	connectionFlags(cmd)
-	cmd.Flags().StringVar(&since, "since", "", sinceHelp+"; for a new file")
+	sinceFlag(cmd, &since, "all there is if empty; for a new file alone")
 	return cmd
 }
 

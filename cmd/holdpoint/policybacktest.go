@@ -59,7 +59,7 @@ A file of tool calls that were made without a gate is for "holdpoint replay".`,
 	}
 	connectionFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.since, "since", "", sinceHelp)
+	sinceFlag(cmd, &o.since, "all there is if empty")
 	f.StringVar(&o.changes, "changes", "", "`file` for a line of JSON on every intent that would have ended otherwise")
 	f.StringVar(&o.failOn, "fail-on", "", "`change` that fails: released, looser, stricter or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"released", "looser", "stricter", "any"}, cobra.ShellCompDirectiveNoFileComp))
@@ -213,7 +213,7 @@ func (h *history) audit(cmd *cobra.Command, b *replay.Backtest, from beginning) 
 	ctx := cmd.Context()
 	first, err := from.sequence(ctx, auditor)
 	if err != nil {
-		return fmt.Errorf("reading the audit: %w", err)
+		return err
 	}
 	last, err := auditor.Last(ctx)
 	if err != nil {

@@ -97,19 +97,19 @@ type overshadowed struct {
 }
 
 func shadowReportCommand() *cobra.Command {
-	var since uint64
+	var since string
 	cmd := &cobra.Command{
 		Use:     "report",
 		Short:   "Sum up where the shadow would have decided otherwise, as an auditor",
 		Example: "  holdpoint policy shadow report --key otto.key -o json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			auditor, err := dialAuditor(cmd)
+			auditor, from, err := dialAuditorSince(cmd, since)
 			if err != nil {
 				return err
 			}
 			defer auditor.Close()
-			found, err := sumShadows(cmd, auditor, since)
+			found, err := sumShadows(cmd, auditor, from)
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func shadowReportCommand() *cobra.Command {
 		},
 	}
 	connectionFlags(cmd)
-	cmd.Flags().Uint64Var(&since, "since", 1, "sequence in AUDIT to begin with")
+	sinceFlag(cmd, &since, "all there is if empty")
 	return cmd
 }
 

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
@@ -17,7 +20,13 @@ type beginning struct {
 	at  time.Time
 }
 
-const sinceHelp = "where to begin: a sequence in AUDIT, how long ago (7d, 24h), or a time (RFC 3339)"
+const sinceForms = "a sequence in AUDIT, how long ago (7d, 24h), or a time (RFC 3339)"
+
+// sinceFlag adds --since, whose text parseSince reads. What is so without it stands at
+// the end of its help.
+func sinceFlag(cmd *cobra.Command, text *string, without string) {
+	cmd.Flags().StringVar(text, "since", "", "where to begin: "+sinceForms+"; "+without)
+}
 
 // parseSince reads the flag --since, now being the time.
 func parseSince(text string, now time.Time) (beginning, error) {
@@ -40,7 +49,7 @@ func parseSince(text string, now time.Time) (beginning, error) {
 			return beginning{at: at}, nil
 		}
 	}
-	return beginning{}, usage("--since %q: want a sequence in AUDIT, how long ago (7d, 24h), or a time (RFC 3339)", text)
+	return beginning{}, usage("--since %q: want "+sinceForms, text)
 }
 
 // sequence returns the first sequence in AUDIT that b includes: one behind the last
@@ -54,5 +63,8 @@ func (b beginning) sequence(ctx context.Context, a client.Auditor) (uint64, erro
 		seq, err = a.Last(ctx)
 		seq++
 	}
-	return seq, err
+	if err != nil {
+		return 0, fmt.Errorf("reading the audit: %w", err)
+	}
+	return seq, nil
 }

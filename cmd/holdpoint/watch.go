@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +14,7 @@ import (
 )
 
 func watchCommand() *cobra.Command {
-	var since uint64
+	var since string
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Watch what happens, one line for each change, until interrupted",
@@ -23,7 +25,7 @@ auditor everything, from the audit.
 An auditor's lines begin with a sequence; --since goes on after an interruption
 exactly where it was. With -o json, each line is one JSON object.`,
 		Example: `  holdpoint watch --key billing.key
-  holdpoint watch --since 1200 --key otto.key`,
+  holdpoint watch --since 1h --key otto.key`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conn, key, err := dial(cmd, schemas.RoleAgent, schemas.RoleReviewer, schemas.RoleAuditor)
@@ -31,7 +33,7 @@ exactly where it was. With -o json, each line is one JSON object.`,
 				return err
 			}
 			defer conn.Close()
-			if cmd.Flags().Changed("since") && conn.Role() != schemas.RoleAuditor {
+			if since != "" && conn.Role() != schemas.RoleAuditor {
 				return usage("--since belongs to an auditor: %s is %s", conn.Name(), article(conn.Role()))
 			}
 			switch conn.Role() {
@@ -46,7 +48,7 @@ exactly where it was. With -o json, each line is one JSON object.`,
 		},
 	}
 	connectionFlags(cmd)
-	cmd.Flags().Uint64Var(&since, "since", 0, "an auditor: sequence in AUDIT to begin with; what comes from now on if 0")
+	sinceFlag(cmd, &since, "for an auditor; what comes from now on if empty")
 	return cmd
 }
 
@@ -81,16 +83,12 @@ func asJSON(cmd *cobra.Command) bool { return cmd.Flag("output").Value.String() 
 
 // watchAudit follows AUDIT and prints the records that bring an intent into
 // another state, and what operators do.
-func watchAudit(cmd *cobra.Command, a client.Auditor, since uint64) error {
-	tail := a.Tail("", since)
-	if since == 0 {
-		last, err := a.Last(cmd.Context())
-		if err != nil && !errors.Is(err, schemas.ErrNotFound) {
-			return err
-		}
-		tail = a.Tail("", last+1)
+func watchAudit(cmd *cobra.Command, a client.Auditor, since string) error {
+	first, err := firstToWatch(cmd.Context(), a, since)
+	if err != nil {
+		return err
 	}
-	return tail.Follow(cmd.Context(), followAudit, func(r schemas.Record) error {
+	return a.Tail("", first).Follow(cmd.Context(), followAudit, func(r schemas.Record) error {
 		origin, err := broker.Origin(r)
 		if err != nil {
 			say(cmd.ErrOrStderr(), "holdpoint: AUDIT/%d: %s", r.Seq, err)
@@ -106,6 +104,23 @@ func watchAudit(cmd *cobra.Command, a client.Auditor, since uint64) error {
 		say(cmd.OutOrStdout(), "%d %s %-10s %s %s", r.Seq, origin.Time.UTC().Format("15:04:05.000"), word, whose(origin), lines[0])
 		return nil
 	})
+}
+
+// firstToWatch returns the first sequence in AUDIT that --since includes. Without it,
+// that is the one that comes next.
+func firstToWatch(ctx context.Context, a client.Auditor, since string) (uint64, error) {
+	if since == "" {
+		last, err := a.Last(ctx)
+		if err != nil && !errors.Is(err, schemas.ErrNotFound) {
+			return 0, err
+		}
+		return last + 1, nil
+	}
+	begin, err := parseSince(since, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	return begin.sequence(ctx, a)
 }
 
 // quietStreams are the streams whose records bring no intent into another state.
