@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/holdpoint/holdpoint/replay"
@@ -35,7 +34,7 @@ type export struct {
 // openExport opens a file, or makes one that only its owner may read. It changes
 // nothing in it before begin.
 func openExport(path string) (*export, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openPrivate(path, os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("opening the export: %w", err)
 	}
@@ -48,7 +47,7 @@ func openExport(path string) (*export, error) {
 		err = errors.New("it is something else")
 	}
 	if err == nil {
-		err = e.private()
+		err = private(f)
 	}
 	if err != nil {
 		err = hint(fmt.Errorf("opening the export %s: %w", path, err), "name another file; this one was left alone")
@@ -58,20 +57,6 @@ func openExport(path string) (*export, error) {
 		e.packer = gzip.NewWriter(e.w)
 	}
 	return e, nil
-}
-
-// private makes sure that nobody else may read what is written, whoever made the file.
-func (e *export) private() error {
-	info, err := e.file.Stat()
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return errors.New("it is no file")
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("others may open it (%s); \"chmod 600\" keeps them out", info.Mode().Perm())
-	}
-	return nil
 }
 
 // begin cuts off what is not whole, and goes on behind it.
@@ -85,6 +70,9 @@ func (e *export) begin() error {
 
 // whole finds the last line of a file, and returns where what is whole of it ends.
 func (e *export) whole() (int64, error) {
+	if info, err := e.file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return 0, errors.Join(err, errors.New("it is no file"))
+	}
 	if strings.HasSuffix(e.path, ".gz") {
 		return e.wholeMembers()
 	}

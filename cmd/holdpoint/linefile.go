@@ -5,31 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/holdpoint/holdpoint/replay"
 )
 
-// lineFile is a file with a line of JSON on each of many; without a file it writes
-// nothing.
+// lineFile is a private file with a line of JSON on each of many; without a file it
+// writes nothing.
 type lineFile struct {
 	of   string // what they are
 	file *os.File
 	w    *bufio.Writer
 }
 
-func createLineFile(path, of string, mode fs.FileMode) (*lineFile, error) {
+func createLineFile(path, of string) (*lineFile, error) {
 	l := &lineFile{of: of}
 	if path == "" {
 		return l, nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	f, err := openPrivate(path, os.O_WRONLY)
 	if err != nil {
 		return nil, l.trouble(err)
 	}
+	if err := emptied(f); err != nil {
+		return nil, errors.Join(hint(l.trouble(fmt.Errorf("%s: %w", path, err)), "name another file; this one was left alone"), f.Close())
+	}
 	l.file, l.w = f, bufio.NewWriterSize(f, 64<<10)
 	return l, nil
+}
+
+// emptied makes an open file empty, if only its owner may open it.
+func emptied(f *os.File) error {
+	if err := private(f); err != nil {
+		return err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return f.Truncate(0)
 }
 
 func (l *lineFile) write(one any) error {

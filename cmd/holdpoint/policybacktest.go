@@ -60,7 +60,7 @@ A file of tool calls that were made without a gate is for "holdpoint replay".`,
 	connectionFlags(cmd)
 	f := cmd.Flags()
 	sinceFlag(cmd, &o.since, "all there is if empty")
-	f.StringVar(&o.changes, "changes", "", "`file` for a line of JSON on every intent that would have ended otherwise")
+	f.StringVar(&o.changes, "changes", "", "`file`, for you alone, for a line of JSON on every intent that would have ended otherwise")
 	f.StringVar(&o.failOn, "fail-on", "", "`change` that fails: released, looser, stricter or any")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"released", "looser", "stricter", "any"}, cobra.ShellCompDirectiveNoFileComp))
 	f.IntVar(&o.examples, "examples", o.examples, "how many intents of each change are named")
@@ -87,7 +87,7 @@ func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []stri
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	}
-	out, err := createLineFile(o.changes, "changes", 0o600)
+	out, err := createLineFile(o.changes, "changes")
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ refused; with --wait, when it was released or refused.`,
 	connectionFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.bundle, "bundle", "", "`directory` of the bundle")
-	f.StringVar(&o.decisions, "decisions", "", "`file` for a line of JSON on every call: session, seq, decision (release, park or deny), and why")
+	f.StringVar(&o.decisions, "decisions", "", "`file`, for you alone, for a line of JSON on every call: session, seq, decision (release, park or deny), and why")
 	f.StringVar(&o.agent, "agent", "", "`name` of the agent, whatever the log says")
 	f.StringVar(&o.owner, "owner", "", "`person` who answers for the agents, as the rules are told")
 	f.StringSliceVar(&o.groups, "groups", nil, "groups of the agents, as the rules are told")
@@ -106,7 +106,7 @@ func runReplay(cmd *cobra.Command, o replayOptions, paths []string) (err error) 
 		return err
 	}
 	defer in.close()
-	lines, err := createLineFile(o.decisions, "decisions", 0o666)
+	lines, err := createLineFile(o.decisions, "decisions")
 	if err != nil {
 		return err
 	}
