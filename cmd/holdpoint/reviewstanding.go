@@ -256,7 +256,8 @@ func revokeStanding(cmd *cobra.Command, id, reason string) error {
 		return hint(err, "see \"holdpoint review standing list --all\"")
 	}
 	if line.Revoked {
-		return fmt.Errorf("standing approval %s: %w: revoked by %s", line.Key(), schemas.ErrClosed, line.By)
+		err := ended{fmt.Errorf("revoking standing approval %s: %s revoked it already", line.Key(), line.By), exitConflict}
+		return hint(err, "nothing is approved by it any more; your reason is not on record")
 	}
 	revocation, err := reviewer.Revoke(cmd.Context(), line.Standing, reason)
 	if err != nil {
