@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestAdminKeysAway: when the owners of the admins' keys have taken them away,
@@ -31,7 +33,22 @@ func TestAdminKeysAway(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "there is no key in") || !strings.Contains(string(out), "hint: make it with") {
 		t.Errorf("without the keys of the first admins provision says %v, %s", err, out)
 	}
+	// Another print does not make them again, unless the gate says that they are not
+	// registered; nor does it touch what is there.
+	before := keysIn(t, s.creds())
+	cmd = exec.CommandContext(t.Context(), holdpoint(t), "provision", "--print-server-config", "--creds", s.creds())
+	cmd.Dir = s.dir
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "policy-admin.key, and those of the gate were made before\nholdpoint: hint: add \"--nats ADDRESS\"") {
+		t.Errorf("without the keys of the first admins printing says %v, %s", err, out)
+	}
+	if diff := cmp.Diff(before, keysIn(t, s.creds())); diff != "" {
+		t.Errorf("printing changed files (-before +after):\n%s", diff)
+	}
+	printed := g.run("provision", "--print-server-config", "--creds", s.creds(), "--admins", away)
 	move(away, s.creds())
+	if again := g.run("provision", "--print-server-config", "--creds", s.creds()); again != printed {
+		t.Errorf("printing again says:\n%swant:\n%s", again, printed)
+	}
 	g.run(apply...)
 	move(s.creds(), away)
 	g.run(apply...)
@@ -44,4 +61,39 @@ func TestAdminKeysAway(t *testing.T) {
 	admin := []string{"--server", s.url(), "--ca", s.path("cert.pem"), "--key", filepath.Join(away, "identity-admin.key")}
 	defer s.serve().stop(t)
 	g.run(append([]string{"identity", "list"}, admin...)...)
+}
+
+// TestAdminKeysLost: when the keys of admins who were never registered are lost, printing
+// with --nats makes others, also where each process has its own.
+func TestAdminKeysLost(t *testing.T) {
+	t.Parallel()
+	s := startServers(t, 1)
+	g := gate{t: t, dir: s.dir}
+	for dir, held := range map[string][]string{"provision": {"provision", "provision-audit"}, "observe": {"observe"}, "recommend": {"recommend"}, "execute": {"execute", "answer"}} {
+		must(t, os.MkdirAll(s.path("split/"+dir), 0o700))
+		for _, name := range held {
+			must(t, os.Rename(filepath.Join(s.creds(), name+".key"), s.path("split/"+dir+"/"+name+".key")))
+		}
+	}
+	printed := g.run("provision", "--print-server-config", "--creds", s.path("split"), "--split", "--nats", s.url(), "--ca", s.path("cert.pem"))
+	if n := len(keysIn(t, s.path("split/admin"))); n != 2 || !strings.Contains(printed, "policy-admin") {
+		t.Errorf("there are %d keys of admins, want 2, and printed is:\n%s", n, printed)
+	}
+	must(t, os.WriteFile(s.path("accounts.conf"), []byte(printed), 0o600))
+	must(t, s.all[0].Reload())
+	g.run("provision", "--apply", "--nats", s.url(), "--ca", s.path("cert.pem"), "--creds", s.path("split/provision"), "--admins", s.path("split/admin"))
+}
+
+// keysIn returns what the files in a directory say, by their names.
+func keysIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		must(t, err)
+		files[e.Name()] = string(text)
+	}
+	return files
 }

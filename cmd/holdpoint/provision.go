@@ -1,20 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdpoint/holdpoint/broker"
-	"github.com/holdpoint/holdpoint/identity"
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
@@ -37,12 +33,13 @@ func provisionCommand() *cobra.Command {
 		Long: `Prepare an existing NATS server or cluster for the gate.
 
 --print-server-config prints the accounts and users to include in the
-configuration of every server; the first time it makes the keys of the gateway's
-identities and of the admins in --creds. With --nats, those who are registered are in
-it too, with --identities those whom a file names, registered or not: see "holdpoint
-identity apply". With --split, every process finds its own keys in a directory of
-its own and nobody else's: --creds DIR/observe, DIR/recommend, DIR/execute,
-DIR/provision, and DIR/admin.
+configuration of every server. They hold public keys, so the first time it makes the
+keys of the gateway's identities and of the admins in --creds. Later it makes none for
+an admin whose key was taken away: --nats asks the gate for it, and for everyone else
+who is registered. With --identities those are in it whom a file names, registered or
+not: see "holdpoint identity apply". With --split, every process finds its own keys in
+a directory of its own and nobody else's: --creds DIR/observe, DIR/recommend,
+DIR/execute, DIR/provision, and DIR/admin.
 
 --plan compares the streams and consumers with what must be, --apply makes what is
 missing, reads everything back, and names any difference as an error. Nothing
@@ -59,7 +56,7 @@ that is there is ever changed. Both may be repeated.`,
 	f.BoolVar(&o.printConfig, "print-server-config", false, "print the accounts and users for the servers")
 	f.StringVar(&o.nats, "nats", "", "`address` of the broker")
 	f.StringVar(&o.creds, "creds", "", "`directory` with the key files of the gateway's identities")
-	f.StringVar(&o.admins, "admins", "", "`directory` with the key files of the first admins; --creds if empty")
+	f.StringVar(&o.admins, "admins", "", "`directory` with the key files of the first admins; --creds if empty, or with --split the admin directory below it")
 	f.BoolVar(&o.split, "split", false, "keep the keys of each process in a directory of its own below --creds")
 	f.StringVar(&o.identities, "identities", "", "`file` with identities that may connect as well")
 	f.StringVar(&o.out, "out", "", "`file` to print the configuration to")
@@ -95,7 +92,7 @@ func provision(cmd *cobra.Command, o provisionOptions) error {
 	if o.plan {
 		return planProvision(cmd, g, systems)
 	}
-	if err := g.haveAdmins(cmp.Or(o.admins, o.creds)); err != nil {
+	if err := g.haveAdmins(o); err != nil {
 		return err
 	}
 	made, err := g.provisionWith(cmd.Context(), systems)
@@ -107,12 +104,12 @@ func provision(cmd *cobra.Command, o provisionOptions) error {
 
 // haveAdmins makes sure that the key of every admin who is yet to be registered is
 // there. Later nobody needs them here.
-func (g *gate) haveAdmins(dir string) error {
+func (g *gate) haveAdmins(o provisionOptions) error {
 	for _, role := range adminRoles() {
 		_, there := g.Admins[role]
 		if _, ever := g.names.Ever(schemas.Name(role)); !there && !ever {
-			err := fmt.Errorf("registering %s: %w: there is no key in %s", role, schemas.ErrInvalid, credPath(dir, role))
-			return hint(err, "make it with \"holdpoint provision --print-server-config --creds %s\"", dir)
+			err := fmt.Errorf("registering %s: %w: there is no key in %s", role, schemas.ErrInvalid, credPath(o.adminDir(), role))
+			return hint(err, "make it with \"holdpoint provision --print-server-config --nats %s\", and --creds and --split as the first time", o.nats)
 		}
 	}
 	return nil
@@ -127,10 +124,10 @@ func openProvision(cmd *cobra.Command, o provisionOptions) (*gate, error) {
 		Log:    logOf(cmd),
 	}
 	var err error
-	if cfg.Creds, err = readCreds(o.creds, rolesOf(cfg.Stages)); err != nil {
+	if cfg.Creds, err = readCreds(o.provisionDir(), rolesOf(cfg.Stages)); err != nil {
 		return nil, hint(err, "make the keys with \"holdpoint provision --print-server-config --creds %s\"", o.creds)
 	}
-	if cfg.Admins, err = readPresent(cmp.Or(o.admins, o.creds), adminRoles()); err != nil {
+	if cfg.Admins, err = readPresent(o.adminDir(), adminRoles()); err != nil {
 		return nil, err
 	}
 	trust, err := trustOf(o.ca)
@@ -246,71 +243,4 @@ func joined(a, b []schemas.Identity) []schemas.Identity {
 		}
 	}
 	return a
-}
-
-// holders are the directories of --split: the processes, each with the identities
-// that it acts as, and the admins.
-func holders() map[string][]schemas.Role {
-	all := map[string][]schemas.Role{"admin": adminRoles()}
-	for _, stage := range allStages() {
-		all[string(stage)] = rolesOf([]schemas.Role{stage})
-	}
-	return all
-}
-
-// makeKeys makes the keys of the roles that are not there yet, and reads all of them.
-func (o provisionOptions) makeKeys(roles []schemas.Role) (creds, error) {
-	if !o.split {
-		return makeCreds(o.creds, roles)
-	}
-	all := creds{}
-	for holder, held := range holders() {
-		held = slices.DeleteFunc(held, func(role schemas.Role) bool { return !slices.Contains(roles, role) })
-		keys, err := makeCreds(filepath.Join(o.creds, holder), held)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(all, keys)
-	}
-	return all, nil
-}
-
-// registered returns everyone who may connect: the gateway's identities, the first
-// admins, and with --nats those whom CONTROL names. The keys of those who were never
-// registered are made if they are not there.
-func registered(cmd *cobra.Command, o provisionOptions) ([]schemas.Identity, error) {
-	keys, err := o.makeKeys(schemas.GatewayRoles())
-	if err != nil {
-		return nil, err
-	}
-	names := identity.NewRegistry(nil)
-	if o.nats != "" {
-		g, err := openProvision(cmd, o)
-		if err != nil {
-			return nil, err
-		}
-		defer g.close()
-		if _, err := g.activeSystems(cmd.Context()); err != nil {
-			return nil, err
-		}
-		names = g.names
-	}
-	first := slices.DeleteFunc(adminRoles(), func(role schemas.Role) bool {
-		_, ever := names.Ever(schemas.Name(role))
-		return ever
-	})
-	made, err := o.makeKeys(first)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(keys, made)
-	all, _ := names.All()
-	for _, role := range append(schemas.GatewayRoles(), first...) {
-		public, err := keys[role].Public()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, schemas.Identity{Name: schemas.Name(role), Role: role, Key: public})
-	}
-	return all, nil
 }
