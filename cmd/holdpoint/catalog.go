@@ -42,12 +42,12 @@ func catalogListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, found, func(w io.Writer) error {
+			return output(cmd, found, func(io.Writer) error {
 				rows := make([][]string, len(found.Actions))
 				for i, a := range found.Actions {
 					rows[i] = []string{string(a.Action), a.Effect, yes(a.Reversible), yes(a.Idempotent), a.Title}
 				}
-				return table(w, "ACTION EFFECT REVERSIBLE IDEMPOTENT TITLE", rows)
+				return tableOf(cmd, "ACTION EFFECT REVERSIBLE IDEMPOTENT TITLE", rows, "the active bundle has no action for you")
 			})
 		},
 	}

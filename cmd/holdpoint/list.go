@@ -30,7 +30,7 @@ admin all of them. What is over is in the audit: see "holdpoint audit tail".`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, page, func(w io.Writer) error { return printWaiting(cmd, w, page) })
+			return output(cmd, page, func(io.Writer) error { return printWaiting(cmd, page) })
 		},
 	}
 	connectionFlags(cmd)
@@ -40,12 +40,12 @@ admin all of them. What is over is in the audit: see "holdpoint audit tail".`,
 	return cmd
 }
 
-func printWaiting(cmd *cobra.Command, w io.Writer, page schemas.HoldPage) error {
+func printWaiting(cmd *cobra.Command, page schemas.HoldPage) error {
 	rows := make([][]string, len(page.Holds))
 	for i, h := range page.Holds {
 		rows[i] = []string{string(h.Agent) + "/" + string(h.Intent), string(h.Action), string(h.State), dash(string(h.Queue)), ago(h.Since), left(h.Deadline)}
 	}
-	if err := table(w, "INTENT ACTION STATE QUEUE SINCE LEFT", rows); err != nil {
+	if err := tableOf(cmd, "INTENT ACTION STATE QUEUE SINCE LEFT", rows, "nothing waits; \"holdpoint show ID\" tells what became of an intent"); err != nil {
 		return err
 	}
 	morePages(cmd, page)

@@ -110,3 +110,13 @@ func table(w io.Writer, heading string, rows [][]string) error {
 	}
 	return tw.Flush()
 }
+
+// tableOf writes rows as table does. If there are none it tells whoever asked, and the
+// answer is empty: a heading alone looks like a row that got lost.
+func tableOf(cmd *cobra.Command, heading string, rows [][]string, none string) error {
+	if len(rows) == 0 {
+		say(cmd.ErrOrStderr(), "holdpoint: %s", none)
+		return nil
+	}
+	return table(cmd.OutOrStdout(), heading, rows)
+}

@@ -155,14 +155,14 @@ func policyHistoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, policies, func(w io.Writer) error { return printPolicies(w, policies) })
+			return output(cmd, policies, func(w io.Writer) error { return printPolicies(cmd, w, policies) })
 		},
 	}
 	connectionFlags(cmd)
 	return cmd
 }
 
-func printPolicies(w io.Writer, p schemas.Policies) error {
+func printPolicies(cmd *cobra.Command, w io.Writer, p schemas.Policies) error {
 	rows := make([][]string, len(p.Past))
 	shown := false
 	for i, a := range p.Past {
@@ -175,7 +175,7 @@ func printPolicies(w io.Writer, p schemas.Policies) error {
 		}
 		rows[i] = []string{a.At.Local().Format(time.DateTime), a.Bundle.Short(), string(a.By), state, a.Reason}
 	}
-	if err := table(w, "AT BUNDLE BY STATE REASON", rows); err != nil {
+	if err := tableOf(cmd, "AT BUNDLE BY STATE REASON", rows, "no bundle was activated; \"holdpoint policy push DIR\" activates one"); err != nil {
 		return err
 	}
 	if p.Quorum > 1 {

@@ -113,7 +113,7 @@ func shadowReportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, found, func(w io.Writer) error { return printShadows(w, found) })
+			return output(cmd, found, func(io.Writer) error { return printShadows(cmd, found) })
 		},
 	}
 	connectionFlags(cmd)
@@ -155,7 +155,7 @@ func sumShadows(cmd *cobra.Command, a client.Auditor, since uint64) ([]overshado
 	return found, err
 }
 
-func printShadows(w io.Writer, found []overshadowed) error {
+func printShadows(cmd *cobra.Command, found []overshadowed) error {
 	rows := make([][]string, len(found))
 	for i, f := range found {
 		rules := ""
@@ -164,5 +164,5 @@ func printShadows(w io.Writer, found []overshadowed) error {
 		}
 		rows[i] = []string{f.Shadow.Short(), string(f.Action), f.Active.String(), f.Instead.String(), strconv.Itoa(f.Intents), dash(rules), f.Last.String()}
 	}
-	return table(w, "SHADOW ACTION ACTIVE INSTEAD INTENTS RULE LAST", rows)
+	return tableOf(cmd, "SHADOW ACTION ACTIVE INSTEAD INTENTS RULE LAST", rows, "there is no intent on which a shadow would have decided otherwise")
 }

@@ -67,7 +67,7 @@ func reviewListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, page, func(w io.Writer) error { return printHolds(cmd, w, page) })
+			return output(cmd, page, func(io.Writer) error { return printHolds(cmd, page) })
 		},
 	}
 	connectionFlags(cmd)
@@ -77,7 +77,7 @@ func reviewListCommand() *cobra.Command {
 	return cmd
 }
 
-func printHolds(cmd *cobra.Command, w io.Writer, page schemas.HoldPage) error {
+func printHolds(cmd *cobra.Command, page schemas.HoldPage) error {
 	rows := make([][]string, len(page.Holds))
 	for i, h := range page.Holds {
 		rows[i] = []string{
@@ -85,7 +85,7 @@ func printHolds(cmd *cobra.Command, w io.Writer, page schemas.HoldPage) error {
 			fmt.Sprintf("%d/%d", h.Votes, h.Quorum), string(h.Queue), ago(h.Since), left(h.Deadline), h.Digest.Short(),
 		}
 	}
-	if err := table(w, "INTENT ACTION STATE RISK VOTES QUEUE SINCE LEFT SEEN", rows); err != nil {
+	if err := tableOf(cmd, "INTENT ACTION STATE RISK VOTES QUEUE SINCE LEFT SEEN", rows, "nothing waits for you; \"holdpoint review watch\" shows what comes"); err != nil {
 		return err
 	}
 	morePages(cmd, page)

@@ -30,7 +30,7 @@ func reviewHistoryCommand() *cobra.Command {
 			answer := struct {
 				Decided []schemas.Decided `json:"decided"`
 			}{past}
-			return output(cmd, answer, func(w io.Writer) error { return printHistory(w, past) })
+			return output(cmd, answer, func(io.Writer) error { return printHistory(cmd, past) })
 		},
 	}
 	connectionFlags(cmd)
@@ -38,7 +38,7 @@ func reviewHistoryCommand() *cobra.Command {
 	return cmd
 }
 
-func printHistory(w io.Writer, past []schemas.Decided) error {
+func printHistory(cmd *cobra.Command, past []schemas.Decided) error {
 	rows := make([][]string, len(past))
 	for i, d := range past {
 		counts := "counts"
@@ -47,5 +47,5 @@ func printHistory(w io.Writer, past []schemas.Decided) error {
 		}
 		rows[i] = []string{d.At.Local().Format(time.DateTime), string(d.Agent) + "/" + string(d.Intent), dash(string(d.Verdict)), counts, d.Digest.Short(), d.Reason}
 	}
-	return table(w, "AT INTENT VERDICT RULING SEEN REASON", rows)
+	return tableOf(cmd, "AT INTENT VERDICT RULING SEEN REASON", rows, "the gate keeps no decision of yours")
 }

@@ -180,7 +180,7 @@ first, as far as they still approve something.`,
 			answer := struct {
 				Standing []schemas.StandingLine `json:"standing"`
 			}{inEffect(lines, all)}
-			return output(cmd, answer, func(w io.Writer) error { return printStanding(w, answer.Standing) })
+			return output(cmd, answer, func(io.Writer) error { return printStanding(cmd, answer.Standing, all) })
 		},
 	}
 	connectionFlags(cmd)
@@ -200,12 +200,16 @@ func inEffect(lines []schemas.StandingLine, all bool) []schemas.StandingLine {
 	return kept
 }
 
-func printStanding(w io.Writer, lines []schemas.StandingLine) error {
+func printStanding(cmd *cobra.Command, lines []schemas.StandingLine, all bool) error {
+	none := "no standing approval in your queues approves anything; --all lists those that are over"
+	if all {
+		none = "there are no standing approvals in your queues; \"holdpoint review standing grant\" gives one"
+	}
 	rows := make([][]string, len(lines))
 	for i, l := range lines {
 		rows[i] = []string{l.Key().String(), standingState(l), fmt.Sprintf("%d/%d", l.Used, l.Uses), left(l.Until), string(l.Reviewer), string(l.Queue), string(l.Action), dash(l.When), l.Reason}
 	}
-	return table(w, "STANDING STATE USED LEFT REVIEWER QUEUE ACTION WHEN REASON", rows)
+	return tableOf(cmd, "STANDING STATE USED LEFT REVIEWER QUEUE ACTION WHEN REASON", rows, none)
 }
 
 // standingState says in a word or two whether a standing approval still approves.
