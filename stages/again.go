@@ -264,7 +264,7 @@ func (d *dossier) desk(ctx context.Context, t *retrial, p Policy, as supposed, s
 		Index: NewIndex(common.Now), Limits: DefaultLimits(),
 	}
 	if as.budgets == asTaken {
-		execute.ledger = toldBooks{t}
+		execute.takings = toldBooks{t}
 		said.give("what others had taken of budgets")
 	}
 	return desk{

@@ -10,15 +10,15 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// Ledger is what was taken of budgets.
-type Ledger interface {
-	// Budget returns the budget that stands under a subject of BUDGETS, and what
+// takings is what was taken of budgets.
+type takings interface {
+	// budget returns the budget that stands under a subject of BUDGETS, and what
 	// names its record, which is nothing if nothing was taken yet.
-	Budget(ctx context.Context, subject string) (schemas.Budget, schemas.Pointer, error)
+	budget(ctx context.Context, subject string) (schemas.Budget, schemas.Pointer, error)
 
-	// Verdict returns how the intent of a reservation was settled, and false if it
+	// verdict returns how the intent of a reservation was settled, and false if it
 	// is not settled.
-	Verdict(ctx context.Context, r schemas.Reservation) (schemas.Outcome, bool, error)
+	verdict(ctx context.Context, r schemas.Reservation) (schemas.Outcome, bool, error)
 }
 
 // account is a budget, and what an intent takes of it.
@@ -58,7 +58,7 @@ func (j judging) account(ctx context.Context, c rules.Charge, in schemas.Intent,
 			return account{Charge: c, budget: b, taken: b.Taken(c.Since, in), reserved: true}, nil
 		}
 	}
-	b, r, err := j.ledger.Budget(ctx, schemas.Budget{Budget: c.Budget, Key: c.Key}.Subject())
+	b, r, err := j.takings.budget(ctx, schemas.Budget{Budget: c.Budget, Key: c.Key}.Subject())
 	if err != nil {
 		return account{}, err
 	}
@@ -89,7 +89,7 @@ func (j judging) settled(ctx context.Context, b schemas.Budget, c rules.Charge, 
 		if r.Of(in) {
 			continue
 		}
-		outcome, settled, err := j.ledger.Verdict(ctx, r)
+		outcome, settled, err := j.takings.verdict(ctx, r)
 		if err != nil {
 			return b, err
 		}
@@ -103,8 +103,8 @@ func (j judging) settled(ctx context.Context, b schemas.Budget, c rules.Charge, 
 	}), nil
 }
 
-// Budget implements Ledger.
-func (e *Execute) Budget(ctx context.Context, subject string) (schemas.Budget, schemas.Pointer, error) {
+// budget implements takings.
+func (e *Execute) budget(ctx context.Context, subject string) (schemas.Budget, schemas.Pointer, error) {
 	var b schemas.Budget
 	r, err := e.last(ctx, schemas.Budgets, subject, &b)
 	if errors.Is(err, schemas.ErrNotFound) {
@@ -113,8 +113,8 @@ func (e *Execute) Budget(ctx context.Context, subject string) (schemas.Budget, s
 	return b, r.Pointer(), err
 }
 
-// Verdict implements Ledger. An intent whose id was settled for another was refused.
-func (e *Execute) Verdict(ctx context.Context, r schemas.Reservation) (schemas.Outcome, bool, error) {
+// verdict implements takings. An intent whose id was settled for another was refused.
+func (e *Execute) verdict(ctx context.Context, r schemas.Reservation) (schemas.Outcome, bool, error) {
 	s, _, err := e.settlement(ctx, r.Key())
 	switch {
 	case errors.Is(err, schemas.ErrNotFound):
@@ -140,7 +140,7 @@ func (e *Execute) reserve(ctx context.Context, m matter, v *verdict) error {
 		if a.reserved {
 			continue
 		}
-		if _, settled, err := e.Verdict(ctx, reservation(m.intent, v, a)); err != nil || settled {
+		if _, settled, err := e.verdict(ctx, reservation(m.intent, v, a)); err != nil || settled {
 			return err
 		}
 		if err := e.take(ctx, m, v, a); err != nil {

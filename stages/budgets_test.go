@@ -38,10 +38,10 @@ func (p purse) submit(agent schemas.Name, amount int, expires time.Duration) sch
 // budget returns what stands under the purse, with everything that is settled.
 func (p purse) budget() schemas.Budget {
 	p.t.Helper()
-	b, _, err := p.look.Budget(p.t.Context(), schemas.Budget{Budget: "purse", Key: p.name}.Subject())
+	b, _, err := p.look.budget(p.t.Context(), schemas.Budget{Budget: "purse", Key: p.name}.Subject())
 	must(p.t, err)
 	return b.Settle(time.Minute, func(r schemas.Reservation) (schemas.Outcome, bool) {
-		outcome, settled, err := p.look.Verdict(p.t.Context(), r)
+		outcome, settled, err := p.look.verdict(p.t.Context(), r)
 		must(p.t, err)
 		return outcome, settled
 	})
@@ -195,7 +195,7 @@ func TestBudgetBeyond(t *testing.T) {
 	s.vote(k, "ann", schemas.Approve)
 	s.drain()
 	s.want(k, schemas.Released, "")
-	b, _, err := s.look.Budget(t.Context(), schemas.Budget{Budget: "nothing", Key: "bit"}.Subject())
+	b, _, err := s.look.budget(t.Context(), schemas.Budget{Budget: "nothing", Key: "bit"}.Subject())
 	must(t, err)
 	if len(b.Reserved) != 1 || !b.Reserved[0].Beyond || b.Reserved[0].Key() != k {
 		t.Errorf("reserved is %+v, want the share of %s, beyond the limit", b.Reserved, k)

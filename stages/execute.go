@@ -37,7 +37,7 @@ type Execute struct {
 	Turns       *Turns // may be nil
 	Limits      Limits
 
-	ledger Ledger // what was taken of budgets, if it is not what the streams say
+	takings takings // what was taken of budgets, if it is not what the streams say
 }
 
 // Recommendations returns the handler of RECOMMENDED.

@@ -66,8 +66,8 @@ func (e *Execute) judge(ctx context.Context, in schemas.Intent, said said) (verd
 // judging returns what it takes to evaluate an intent by the streams.
 func (e *Execute) judging() judging {
 	j := judging{e.Common, e.exposure, e}
-	if e.ledger != nil {
-		j.ledger = e.ledger
+	if e.takings != nil {
+		j.takings = e.takings
 	}
 	return j
 }
@@ -80,7 +80,7 @@ type judging struct {
 	// which is the zero record if there is none.
 	exposure func(ctx context.Context, agent schemas.Name) (schemas.Exposure, schemas.Record, error)
 
-	ledger Ledger
+	takings takings
 }
 
 // judge evaluates registration, expiry, catalog, rules, exposure and freeze.

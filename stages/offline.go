@@ -151,7 +151,7 @@ func (o *Offline) Charge(ctx context.Context, obs schemas.Observation, j Judgeme
 		return Judgement{}, err
 	}
 	v, facts := verdict{at: obs.At}, executeFacts(obs)
-	if err := (judging{Common: o.common(obs), ledger: purse}).readBudgets(ctx, priced{policy, charges}, nil, &v, &facts); err != nil {
+	if err := (judging{Common: o.common(obs), takings: purse}).readBudgets(ctx, priced{policy, charges}, nil, &v, &facts); err != nil {
 		return Judgement{}, err
 	}
 	j.Opinion = j.Opinion.Join(policy.Evaluate(ctx, rules.Execute, facts))

@@ -18,16 +18,16 @@ type Purse struct {
 // NewPurse returns one of which nothing was taken.
 func NewPurse() *Purse { return &Purse{budgets: map[string]schemas.Budget{}, most: 1000} }
 
-// Budget implements [Ledger]. Without a purse, nothing was taken of anything.
-func (p *Purse) Budget(_ context.Context, subject string) (schemas.Budget, schemas.Pointer, error) {
+// budget implements takings. Without a purse, nothing was taken of anything.
+func (p *Purse) budget(_ context.Context, subject string) (schemas.Budget, schemas.Pointer, error) {
 	if p == nil {
 		return schemas.Budget{}, schemas.Pointer{}, nil
 	}
 	return p.budgets[subject], schemas.Pointer{}, nil
 }
 
-// Verdict implements [Ledger]: only what was released is in a purse.
-func (p *Purse) Verdict(context.Context, schemas.Reservation) (schemas.Outcome, bool, error) {
+// verdict implements takings: only what was released is in a purse.
+func (p *Purse) verdict(context.Context, schemas.Reservation) (schemas.Outcome, bool, error) {
 	return schemas.Release, true, nil
 }
 

@@ -31,7 +31,7 @@ func TestPurseForgets(t *testing.T) {
 		t.Errorf("got %d budgets of %d, want about the %d of a window", n, perDay*days, window)
 	}
 	last := schemas.Budget{Budget: "a-day", Key: fmt.Sprintf("%d-0", days-schemas.MaxWindow/(24*time.Hour))}
-	if b, _, _ := p.Budget(t.Context(), last.Subject()); len(b.Reserved) != 1 {
+	if b, _, _ := p.budget(t.Context(), last.Subject()); len(b.Reserved) != 1 {
 		t.Errorf("the budget of a month ago is forgotten")
 	}
 }

@@ -143,8 +143,8 @@ func (t *retrial) before(r schemas.Record) schemas.Record {
 // toldBooks are budgets of which nothing is known but what a hold says.
 type toldBooks struct{ *retrial }
 
-// Budget implements Ledger.
-func (t toldBooks) Budget(_ context.Context, subject string) (b schemas.Budget, p schemas.Pointer, err error) {
+// budget implements takings.
+func (t toldBooks) budget(_ context.Context, subject string) (b schemas.Budget, p schemas.Pointer, err error) {
 	var named []schemas.Pointer
 	for _, p := range t.inputs {
 		if p.Stream == schemas.Budgets {
@@ -166,8 +166,8 @@ func (t toldBooks) Budget(_ context.Context, subject string) (b schemas.Budget, 
 	return b, p, nil
 }
 
-// Verdict implements Ledger.
-func (toldBooks) Verdict(context.Context, schemas.Reservation) (schemas.Outcome, bool, error) {
+// verdict implements takings.
+func (toldBooks) verdict(context.Context, schemas.Reservation) (schemas.Outcome, bool, error) {
 	return schemas.Park, false, nil
 }
 

@@ -305,7 +305,7 @@ func usedOnce(t *testing.T, s *sim, k schemas.Key, l ledger) {
 	}
 	g, err := s.look.standing(t.Context(), h.Votes[0].Decision)
 	must(t, err)
-	b, _, err := s.look.Budget(t.Context(), g.Account().Subject())
+	b, _, err := s.look.budget(t.Context(), g.Account().Subject())
 	must(t, err)
 	if len(b.Reserved) != 1 || b.Reserved[0].Key() != k {
 		t.Errorf("uses: got %+v, want one of %s", b.Reserved, k)
@@ -317,7 +317,7 @@ func usedOnce(t *testing.T, s *sim, k schemas.Key, l ledger) {
 func reservedOnce(budget, key string) func(*testing.T, *sim, schemas.Key, ledger) {
 	return func(t *testing.T, s *sim, k schemas.Key, l ledger) {
 		t.Helper()
-		b, _, err := s.look.Budget(t.Context(), schemas.Budget{Budget: budget, Key: key}.Subject())
+		b, _, err := s.look.budget(t.Context(), schemas.Budget{Budget: budget, Key: key}.Subject())
 		must(t, err)
 		shares := 0
 		for _, r := range b.Reserved {

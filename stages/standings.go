@@ -295,7 +295,7 @@ func (a *Answer) standings(ctx context.Context, asker schemas.Identity, q schema
 		if q.Intent != "" && g.ID != q.Intent || q.Agent != "" && g.Agent != q.Agent {
 			continue
 		}
-		b, _, err := a.Execute.Budget(ctx, g.Account().Subject())
+		b, _, err := a.Execute.budget(ctx, g.Account().Subject())
 		if err != nil {
 			return schemas.Answer{}, err
 		}
