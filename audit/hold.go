@@ -283,7 +283,7 @@ func (v *Verifier) decision(h *hold, p schemas.Pointer) (*sent, error) {
 // cast returns who cast a vote of h, or why it does not count.
 func (v *Verifier) cast(t *trail, h *hold, vote schemas.Vote) (*member, error) {
 	if vote.InAdvance() {
-		return v.castAhead(h, vote)
+		return v.castStanding(h, vote)
 	}
 	s, err := v.decision(h, vote.Decision)
 	if err != nil {

@@ -68,9 +68,9 @@ func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
 	}
 }
 
-// castAhead returns who gave the standing approval that a vote of h names, or why it does
+// castStanding returns who gave the standing approval that a vote of h names, or why it does
 // not count.
-func (v *Verifier) castAhead(h *hold, vote schemas.Vote) (*member, error) {
+func (v *Verifier) castStanding(h *hold, vote schemas.Vote) (*member, error) {
 	p := vote.Decision
 	if err := v.reached(p); err != nil {
 		return nil, err

@@ -7,16 +7,16 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// inAdvance is what a reviewer approves in advance.
-type inAdvance struct {
+// standingApproval is what a reviewer approves in advance.
+type standingApproval struct {
 	*history
 	given schemas.Standing
 	at    schemas.Pointer
 	uses  *taking
 }
 
-// ahead appends an approval of refunds in advance, for an hour.
-func (h *history) ahead(reviewer schemas.Name, edits ...func(*schemas.Standing)) *inAdvance {
+// standing appends a standing approval of refunds, for an hour.
+func (h *history) standing(reviewer schemas.Name, edits ...func(*schemas.Standing)) *standingApproval {
 	g := schemas.Standing{
 		ID: schemas.NewIntentID(h.now), Reviewer: reviewer, Queue: "billing", Agent: "bot", Action: "shop.refund",
 		Uses: 3, Until: h.now.Add(time.Hour), Reason: "routine", At: h.now,
@@ -28,23 +28,23 @@ func (h *history) ahead(reviewer schemas.Name, edits ...func(*schemas.Standing))
 	}
 	uses := &taking{history: h, window: schemas.MaxStandingFor + 2*time.Minute, budget: g.Account()}
 	uses.budget.Limit = int64(g.Uses)
-	return &inAdvance{h, g, h.write(g), uses}
+	return &standingApproval{h, g, h.write(g), uses}
 }
 
 // vote appends that one use is taken, and the hold on which it counts.
-func (a *inAdvance) vote(i *intent, edits ...func(*schemas.Vote)) *intent {
+func (a *standingApproval) vote(i *intent, edits ...func(*schemas.Vote)) *intent {
 	a.uses.take(i, 1, nil)
 	return a.count(i, edits...)
 }
 
-func (a *inAdvance) count(i *intent, edits ...func(*schemas.Vote)) *intent {
+func (a *standingApproval) count(i *intent, edits ...func(*schemas.Vote)) *intent {
 	v := schemas.Vote{Reviewer: a.given.Reviewer, Person: persons[a.given.Reviewer], Verdict: schemas.Approve, Decision: a.at, At: i.now}
 	edit(&v, edits)
 	i.next(func(h *schemas.Hold) { h.Votes = append(h.Votes, v) })
 	return i
 }
 
-func (a *inAdvance) revoke(by schemas.Name) schemas.Pointer {
+func (a *standingApproval) revoke(by schemas.Name) schemas.Pointer {
 	r, err := schemas.Revocation{ID: a.given.ID, Reviewer: by, Queue: a.given.Queue, Agent: a.given.Agent, Reason: "no more", At: a.now}.Sign(keys[by])
 	if err != nil {
 		a.t.Fatal(err)
@@ -52,8 +52,8 @@ func (a *inAdvance) revoke(by schemas.Name) schemas.Pointer {
 	return a.write(r)
 }
 
-func approvedAhead(h *history) {
-	ann, bob := h.ahead("ann"), h.ahead("bob")
+func approvedByStanding(h *history) {
+	ann, bob := h.standing("ann"), h.standing("bob")
 	ann.vote(h.refund(parks(1)).park()).release().claim("runner").report(schemas.Done)
 	i := h.refund(parks(2)).park()
 	ann.vote(i)
@@ -70,13 +70,15 @@ func approvedAhead(h *history) {
 	late.refuse(schemas.CodeExpired)
 }
 
-// TestStandings: an approval in advance counts as its reviewer signed it, until it
+// TestStandings: a standing approval counts as its reviewer signed it, until it
 // is over or revoked, and no more often than it says.
 func TestStandings(t *testing.T) {
-	one := func(edits ...func(*schemas.Standing)) func(h *history) (*inAdvance, *intent) {
-		return func(h *history) (*inAdvance, *intent) { return h.ahead("ann", edits...), h.refund(parks(1)).park() }
+	one := func(edits ...func(*schemas.Standing)) func(h *history) (*standingApproval, *intent) {
+		return func(h *history) (*standingApproval, *intent) {
+			return h.standing("ann", edits...), h.refund(parks(1)).park()
+		}
 	}
-	voted := func(begin func(*history) (*inAdvance, *intent), before func(*history, *inAdvance), want string, edits ...func(*schemas.Vote)) tampering {
+	voted := func(begin func(*history) (*standingApproval, *intent), before func(*history, *standingApproval), want string, edits ...func(*schemas.Vote)) tampering {
 		return func(h *history) (schemas.Pointer, string) {
 			a, i := begin(h)
 			if before != nil {
@@ -93,33 +95,33 @@ func TestStandings(t *testing.T) {
 		"another name":   voted(one(), nil, "counts STANDING/1 as something else than it says", func(v *schemas.Vote) { v.Reviewer = "bob" }),
 		"another person": voted(one(), nil, "counts STANDING/1 as something else than it says", func(v *schemas.Vote) { v.Person = "bob" }),
 		"another hash":   voted(one(), nil, "counts STANDING/1, which says something else", func(v *schemas.Vote) { v.Decision.Hash = digestOf("other") }),
-		"over":           voted(one(), func(h *history, _ *inAdvance) { h.wait(time.Hour + time.Minute) }, "counts STANDING/1, which was over by then"),
-		"revoked": voted(one(), func(h *history, a *inAdvance) {
+		"over":           voted(one(), func(h *history, _ *standingApproval) { h.wait(time.Hour + time.Minute) }, "counts STANDING/1, which was over by then"),
+		"revoked": voted(one(), func(h *history, a *standingApproval) {
 			a.revoke("bob")
 			h.wait(time.Minute)
 		}, "counts STANDING/1, which was revoked by then"),
 		"too long": voted(one(func(g *schemas.Standing) { g.Until = g.At.Add(8 * 24 * time.Hour) }), nil, "counts STANDING/1, which is for longer than any may be"),
 		"the agent's own person": func(h *history) (schemas.Pointer, string) {
-			return h.ahead("eve").vote(h.refund(parks(1)).park()).held, "counts STANDING/1, by olga, who answers for bot"
+			return h.standing("eve").vote(h.refund(parks(1)).park()).held, "counts STANDING/1, by olga, who answers for bot"
 		},
 		"not signed": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann")
+			a := h.standing("ann")
 			a.given.Uses = 30
 			a.at = h.write(a.given)
 			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/2, which ann did not sign"
 		},
 		"no use left": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann", func(g *schemas.Standing) { g.Uses = 1 })
+			a := h.standing("ann", func(g *schemas.Standing) { g.Uses = 1 })
 			a.vote(h.refund(parks(1)).park()).release()
 			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/1, which had no use left"
 		},
 		"more uses than it has": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann")
+			a := h.standing("ann")
 			a.uses.budget.Limit = 4
 			return a.vote(h.refund(parks(1)).park()).held, "counts STANDING/1, which has 3 uses, as one that has 4"
 		},
 		"uses that are not counted": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann", func(g *schemas.Standing) { g.Uses = 1 })
+			a := h.standing("ann", func(g *schemas.Standing) { g.Uses = 1 })
 			a.vote(h.refund(parks(1)).park()).release()
 			h.wait(time.Minute)
 			a.uses.window = time.Second
@@ -127,26 +129,26 @@ func TestStandings(t *testing.T) {
 			return a.uses.at, "counts the uses of a standing approval only since " + h.now.Add(-time.Second).Format(time.RFC3339)
 		},
 		"no use taken": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann")
+			a := h.standing("ann")
 			return a.count(h.refund(parks(1)).park()).held, "counts STANDING/1, and BUDGETS does not say that it is used"
 		},
 		"released after it was revoked": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann")
+			a := h.standing("ann")
 			i := a.vote(h.refund(parks(1)).park())
 			a.revoke("ann")
 			h.wait(time.Minute)
 			return i.release().settled, "goes on without the approvals that it needs"
 		},
 		"claimed after it was revoked": func(h *history) (schemas.Pointer, string) {
-			a := h.ahead("ann")
+			a := h.standing("ann")
 			i := a.vote(h.refund(parks(1)).park()).release()
 			a.revoke("ann")
 			h.wait(time.Minute)
 			return i.claim("runner").granted, "goes on without the approvals that it needs"
 		},
 		"one person for two": func(h *history) (schemas.Pointer, string) {
-			i := h.ahead("ann").vote(h.refund(parks(2)).park())
-			return h.ahead("ann").vote(i).held, "counts ann twice"
+			i := h.standing("ann").vote(h.refund(parks(2)).park())
+			return h.standing("ann").vote(i).held, "counts ann twice"
 		},
 	})
 }
@@ -157,10 +159,10 @@ func TestStandingsGivenAgain(t *testing.T) {
 	t.Parallel()
 	for after, want := range map[time.Duration]string{8 * 24 * time.Hour: "counts STANDING/3, which was revoked by then", 11 * 24 * time.Hour: ""} {
 		h := newHistory(t)
-		first := h.ahead("ann")
+		first := h.standing("ann")
 		first.revoke("ann")
 		h.wait(after)
-		again := h.ahead("ann", func(g *schemas.Standing) { g.ID = first.given.ID })
+		again := h.standing("ann", func(g *schemas.Standing) { g.ID = first.given.ID })
 		again.vote(h.refund(parks(1)).park()).release()
 		got := ""
 		if f := h.verify().First(); f != nil {

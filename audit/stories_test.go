@@ -52,7 +52,7 @@ var stories = map[string]func(h *history){
 		i.park().refuse(schemas.CodeWithdrawn, func(s *schemas.Settlement) { s.Trail = append(s.Trail, w.trail[0]) })
 	},
 	"taking of budgets": takesOf,
-	"approved ahead":    approvedAhead,
+	"standing approval": approvedByStanding,
 	"lapsed": func(h *history) {
 		i := h.refund(releases).release()
 		h.wait(15 * time.Minute)

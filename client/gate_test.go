@@ -183,9 +183,9 @@ func (g *gate) work(ctx context.Context, running *sync.WaitGroup) {
 		tails = append(tails, g.execute.Log.(*broker.Log).Tail(stream, "", 1))
 	}
 	check(g.t, broker.ReadMerged(ctx, tails, index.Apply))
-	ahead := g.execute.Log.(*broker.Log).Tail(schemas.Standings, "", 1)
-	check(g.t, ahead.Wake(ctx))
-	running.Go(func() { _ = ahead.Follow(ctx, 100*time.Millisecond, g.execute.Standings.Apply) })
+	standings := g.execute.Log.(*broker.Log).Tail(schemas.Standings, "", 1)
+	check(g.t, standings.Wake(ctx))
+	running.Go(func() { _ = standings.Follow(ctx, 100*time.Millisecond, g.execute.Standings.Apply) })
 	handle := func(role schemas.Role, stream schemas.Stream, h broker.Handler) {
 		log := g.log(role)
 		running.Go(func() {

@@ -14,15 +14,15 @@ import (
 // its end, in effect.
 const standingPatience = 5 * time.Second
 
-// Grant approves in advance what s says: it gives s the reviewer's name and the time
-// and, if it has none, an id; signs and sends it, and returns it when the gate lists
-// it. Whether the policy lets it approve anything is asked at each use.
-func (r Reviewer) Grant(ctx context.Context, s schemas.Standing) (schemas.Standing, error) {
+// GiveStanding gives a standing approval, of what s says: it fills in the reviewer's
+// name and the time and, if s has none, an id; signs and sends it, and returns it when
+// the gate lists it. Whether the policy lets it approve anything is asked at each use.
+func (r Reviewer) GiveStanding(ctx context.Context, s schemas.Standing) (schemas.Standing, error) {
 	s.Reviewer, s.At, s.Until = r.Name(), time.Now().Round(0).UTC(), s.Until.Round(0).UTC()
 	if s.ID == "" {
 		s.ID = schemas.NewIntentID(s.At)
 	}
-	op := fmt.Sprintf("granting standing approval %s", s.Key())
+	op := fmt.Sprintf("giving standing approval %s", s.Key())
 	if err := s.Check(); err != nil {
 		return s, err
 	}

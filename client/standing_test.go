@@ -10,7 +10,7 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-func inAdvance(uses int) schemas.Standing {
+func standing(uses int) schemas.Standing {
 	return schemas.Standing{Queue: "desk", Agent: "bot", Action: "shop.big", When: "params.n == 1", Uses: uses, Until: time.Now().Add(time.Hour), Reason: "as agreed"}
 }
 
@@ -27,16 +27,16 @@ func lineOf(t *testing.T, g *gate, r client.Reviewer, k schemas.Key) (found []sc
 	return found
 }
 
-// TestStandingApproval: what was granted in advance releases, is listed with what it
+// TestStandingApproval: what was approved in advance releases, is listed with what it
 // was used for, and is over as soon as anybody of the queue revokes it.
 func TestStandingApproval(t *testing.T) {
 	t.Parallel()
 	g := openGate(t)
 	bot, ann, ben := g.agent("bot"), g.reviewer("ann"), g.reviewer("ben")
-	s, err := ann.Grant(g.ctx(), inAdvance(2))
+	s, err := ann.GiveStanding(g.ctx(), standing(2))
 	check(t, err)
 	if s.Reviewer != "ann" || s.ID == "" || s.At.IsZero() || s.VerifySignature(g.public("ann")) != nil {
-		t.Errorf("granted: %+v", s)
+		t.Errorf("given: %+v", s)
 	}
 	ticket := g.submit(bot, proposal("shop.big"))
 	if v, err := bot.Await(g.ctx(), ticket); err != nil || v.Outcome != schemas.Release {
@@ -76,7 +76,7 @@ func TestStandingIsSentOnce(t *testing.T) {
 		"the list":            func(string) { g.answers.set(losing(2, schemas.AskStanding)) },
 	} {
 		break_("standing")
-		s, err := ann.Grant(g.ctx(), inAdvance(1))
+		s, err := ann.GiveStanding(g.ctx(), standing(1))
 		lines := lineOf(t, g, ann, s.Key())
 		if (err == nil) != (len(lines) == 1) || len(lines) > 1 {
 			t.Errorf("%s is lost: %v, and listed %+v", what, err, lines)
@@ -85,7 +85,7 @@ func TestStandingIsSentOnce(t *testing.T) {
 			t.Errorf("%s is lost: %v, want an ErrUnavailable that names the approval", what, err)
 		}
 		if err != nil {
-			s, err = ann.Grant(g.ctx(), s)
+			s, err = ann.GiveStanding(g.ctx(), s)
 			check(t, err)
 		}
 		break_("revoked")
@@ -107,15 +107,15 @@ func TestStandingRefused(t *testing.T) {
 	g := openGate(t)
 	g.agent("bot")
 	ann := g.reviewer("ann")
-	if s, err := ann.Grant(g.ctx(), inAdvance(0)); !errors.Is(err, schemas.ErrInvalid) {
+	if s, err := ann.GiveStanding(g.ctx(), standing(0)); !errors.Is(err, schemas.ErrInvalid) {
 		t.Errorf("no uses: %+v, %v, want ErrInvalid", s, err)
 	}
-	elsewhere := inAdvance(1)
+	elsewhere := standing(1)
 	elsewhere.Queue = "vault"
-	if s, err := ann.Grant(g.ctx(), elsewhere); !errors.Is(err, schemas.ErrDenied) {
+	if s, err := ann.GiveStanding(g.ctx(), elsewhere); !errors.Is(err, schemas.ErrDenied) {
 		t.Errorf("another queue: %+v, %v, want ErrDenied", s, err)
 	}
-	s, err := ann.Grant(g.ctx(), inAdvance(1))
+	s, err := ann.GiveStanding(g.ctx(), standing(1))
 	check(t, err)
 	if _, err := ann.Revoke(g.ctx(), s, strings.Repeat("x", schemas.MaxReason+1)); !errors.Is(err, schemas.ErrInvalid) {
 		t.Errorf("a long reason: %v, want ErrInvalid", err)

@@ -49,9 +49,9 @@ func trailless(t *testing.T, records []schemas.Record) []schemas.Record {
 func TestTraillessDecidedAgain(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
-	s.approveAhead(s.ahead("ann", "bot", "sys.big"))
-	ahead := s.propose("bot", "sys.big")
-	s.want(ahead, schemas.Released, "")
+	s.giveStanding(s.standing("ann", "bot", "sys.big"))
+	covered := s.propose("bot", "sys.big")
+	s.want(covered, schemas.Released, "")
 	beyond := s.propose("bit", "sys.over")
 	s.vote(beyond, "ann", schemas.Approve)
 	s.drain()

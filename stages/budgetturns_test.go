@@ -154,9 +154,9 @@ func TestTurnsAreNotKept(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
 	s.activate("daily")
-	g := s.ahead("ann", "bot", "sys.over")
+	g := s.standing("ann", "bot", "sys.over")
 	g.When, g.Uses = "", 20
-	s.approveAhead(g)
+	s.giveStanding(g)
 	execute := s.replicas[0].execute
 	execute.Turns = NewTurns()
 	key := func() (schemas.Key, schemas.Record) {

@@ -84,7 +84,7 @@ func (s *sim) step() {
 	case n < 86:
 		s.report()
 	case n < 88:
-		s.approveSomeAhead()
+		s.giveSomeStanding()
 	case n < 92:
 		s.pass(time.Duration(s.random.IntN(3000)) * time.Second)
 		s.race()

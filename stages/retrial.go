@@ -223,7 +223,7 @@ func (d *dossier) voting(t *retrial, v schemas.Vote, h schemas.Hold, held schema
 			if err != nil {
 				return err
 			}
-			_, err = on.execute.voteAhead(ctx, h, held, g)
+			_, err = on.execute.countStanding(ctx, h, held, g)
 			return err
 		}
 		return nil

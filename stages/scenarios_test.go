@@ -70,15 +70,15 @@ func paths() []scenario {
 			act:    arrive, writes: streams{parked}, want: schemas.Released},
 		{name: "release of what goes beyond a budget", action: "sys.over", before: says("ann", schemas.Approve), act: arrive,
 			writes: streams{parked, schemas.Budgets, settled, parked}, want: schemas.Released, check: reservedOnce("nothing", "bot")},
-		{name: "release by a standing approval", action: "sys.big", before: ahead("ann"), act: arrive,
+		{name: "release by a standing approval", action: "sys.big", before: givenBy("ann"), act: arrive,
 			writes: streams{observed, recommended, parked, schemas.Budgets, parked, settled, parked}, want: schemas.Released, check: usedOnce},
 		{name: "release by a standing approval, begun by a process that ended", action: "sys.big", before: func(s *sim, k schemas.Key) {
-			ahead("ann")(s, k)
+			givenBy("ann")(s, k)
 			s.replicas[0].faults.set(3, crashed)
 			s.drainOnce()
 			s.revive()
 		}, act: arrive, writes: streams{schemas.Budgets, parked, settled, parked}, want: schemas.Released, check: usedOnce},
-		{name: "half of what is needed by a standing approval", action: "sys.two", before: ahead("ben"), act: arrive,
+		{name: "half of what is needed by a standing approval", action: "sys.two", before: givenBy("ben"), act: arrive,
 			writes: streams{observed, recommended, parked, schemas.Budgets, parked}, want: schemas.Parked},
 		{name: "grant under a budget that is new", action: "sys.small", before: func(s *sim, _ schemas.Key) { s.drain(); s.activate("budgeted") },
 			act: func(s *sim, k schemas.Key) { s.claimOnce(k) }, writes: streams{schemas.Budgets, schemas.Grants}, want: schemas.Granted, check: reservedOnce("small", "")},
@@ -285,11 +285,11 @@ func duplicateOnce(t *testing.T, _ *sim, _ schemas.Key, l ledger) {
 	}
 }
 
-// ahead lets a reviewer approve in advance what bot asks for.
-func ahead(reviewer schemas.Name) func(*sim, schemas.Key) {
+// givenBy lets a reviewer approve in advance what bot asks for.
+func givenBy(reviewer schemas.Name) func(*sim, schemas.Key) {
 	return func(s *sim, k schemas.Key) {
 		in, _ := schemas.ReadIntent(schemas.Name(simTenant), s.last(schemas.Intents))
-		s.approveAhead(s.ahead(reviewer, k.Agent, in.Action))
+		s.giveStanding(s.standing(reviewer, k.Agent, in.Action))
 	}
 }
 

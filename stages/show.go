@@ -117,7 +117,7 @@ func Named(records []schemas.Record) []schemas.Pointer {
 		switch {
 		case r.Stream == schemas.ParkedHolds && schemas.Read(r, &h) == nil:
 			named = slices.Concat(named, h.Trail, h.Inputs)
-			for _, v := range h.Votes { // those in advance are about no intent yet
+			for _, v := range h.Votes { // a standing approval is about no intent yet
 				named = append(named, v.Decision)
 			}
 		case r.Stream == schemas.Settled && schemas.Read(r, &s) == nil:

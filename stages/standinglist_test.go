@@ -13,15 +13,15 @@ import (
 func TestStandingList(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
-	used := s.approveAhead(s.ahead("ann", "bot", "sys.big"))
+	used := s.giveStanding(s.standing("ann", "bot", "sys.big"))
 	for range used.Uses {
 		s.want(s.propose("bot", "sys.big"), schemas.Released, "")
 	}
 	s.pass(time.Second)
-	revoked := s.approveAhead(s.ahead("ann", "bit", "sys.big"))
+	revoked := s.giveStanding(s.standing("ann", "bit", "sys.big"))
 	s.revoke("ben", revoked)
 	s.pass(time.Second)
-	open := s.approveAhead(s.ahead("ben", "bot", "sys.two"))
+	open := s.giveStanding(s.standing("ben", "bot", "sys.two"))
 	want := []schemas.StandingLine{
 		{Standing: open}, {Standing: revoked, Revoked: true, By: "ben", Over: true}, {Standing: used, Used: used.Uses, Over: true},
 	}
@@ -46,24 +46,24 @@ func TestStandingList(t *testing.T) {
 	lists("ann", schemas.Question{})
 }
 
-// TestShowNamesWhoVotedAhead: the story of an intent has the standing approval that
+// TestShowNamesStandingVotes: the story of an intent has the standing approval that
 // voted on it, once, and none that did not.
-func TestShowNamesWhoVotedAhead(t *testing.T) {
+func TestShowNamesStandingVotes(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
-	g := s.approveAhead(s.ahead("ann", "bot", "sys.big"))
-	s.approveAhead(s.ahead("ben", "bot", "sys.two"))
+	g := s.giveStanding(s.standing("ann", "bot", "sys.big"))
+	s.giveStanding(s.standing("ben", "bot", "sys.two"))
 	k := s.propose("bot", "sys.big")
 	s.want(k, schemas.Released, "")
-	var ahead []schemas.Record
+	var given []schemas.Record
 	for _, c := range s.ask("ben", schemas.AskShow, schemas.Question{Agent: k.Agent, Intent: k.ID}).Records {
 		if c.Stream == schemas.Standings {
-			ahead = append(ahead, c.Record())
+			given = append(given, c.Record())
 		}
 	}
 	var shown schemas.Standing
-	if len(ahead) != 1 || schemas.Read(ahead[0], &shown) != nil || shown.Key() != g.Key() {
-		t.Errorf("shown are %v, want %s alone", ahead, g.Key())
+	if len(given) != 1 || schemas.Read(given[0], &shown) != nil || shown.Key() != g.Key() {
+		t.Errorf("shown are %v, want %s alone", given, g.Key())
 	}
 	for _, c := range s.ask("bot", schemas.AskShow, schemas.Question{Agent: k.Agent, Intent: k.ID}).Records {
 		if c.Stream != schemas.Intents && c.Stream != schemas.Settled {

@@ -128,7 +128,7 @@ func (e *Execute) standIn(ctx context.Context, h schemas.Hold, at schemas.Record
 		return nil
 	}
 	for _, g := range e.Standings.about(h.Intent, h.Queue, e.now()) {
-		next, err := e.voteAhead(ctx, h, at, g)
+		next, err := e.countStanding(ctx, h, at, g)
 		if err != nil {
 			return err
 		}
@@ -145,9 +145,9 @@ type holdState struct {
 	at   schemas.Record
 }
 
-// voteAhead lets a standing approval count on a hold if it may, helps and has uses left,
+// countStanding lets a standing approval count on a hold if it may, helps and has uses left,
 // and returns the next state of the hold, or nil.
-func (e *Execute) voteAhead(ctx context.Context, h schemas.Hold, at schemas.Record, g standing) (*holdState, error) {
+func (e *Execute) countStanding(ctx context.Context, h schemas.Hold, at schemas.Record, g standing) (*holdState, error) {
 	reviewer, known := e.Names.ByName(g.Reviewer)
 	if !known || len(h.Votes) >= schemas.MaxVotes {
 		return nil, nil

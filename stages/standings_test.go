@@ -10,16 +10,16 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// ahead is what a reviewer approves in advance who does everything right.
-func (s *sim) ahead(reviewer, agent schemas.Name, a schemas.Action) schemas.Standing {
+// standing is what a reviewer approves in advance who does everything right.
+func (s *sim) standing(reviewer, agent schemas.Name, a schemas.Action) schemas.Standing {
 	return schemas.Standing{
 		ID: schemas.NewIntentID(time.Now()), Reviewer: reviewer, Queue: "desk", Agent: agent, Action: a, When: "params.n > 0",
 		Uses: 2, Until: s.now().Add(time.Hour), Reason: "sim", At: s.now(),
 	}
 }
 
-// approveAhead signs a standing approval, sends it, and lets all processes know.
-func (s *sim) approveAhead(g schemas.Standing) schemas.Standing {
+// giveStanding signs a standing approval, sends it, and lets all processes know.
+func (s *sim) giveStanding(g schemas.Standing) schemas.Standing {
 	s.t.Helper()
 	g, err := g.Sign(s.keys[g.Reviewer])
 	must(s.t, err)
@@ -45,8 +45,8 @@ func (s *sim) tell(reviewer schemas.Name, c schemas.Content) {
 	}
 }
 
-// approveSomeAhead lets a reviewer approve in advance, or revoke.
-func (s *sim) approveSomeAhead() {
+// giveSomeStanding lets a reviewer approve in advance, or revoke.
+func (s *sim) giveSomeStanding() {
 	reviewer := []schemas.Name{"ann", "ann-too", "ben", "cat", "olga"}[s.random.IntN(5)]
 	if all := s.copies[schemas.Standings].records; len(all) > 0 && s.random.IntN(3) == 0 {
 		var g schemas.Standing
@@ -55,9 +55,9 @@ func (s *sim) approveSomeAhead() {
 		}
 		return
 	}
-	g := s.ahead(reviewer, []schemas.Name{"bot", "bit"}[s.random.IntN(2)], []schemas.Action{"sys.big", "sys.two"}[s.random.IntN(2)])
+	g := s.standing(reviewer, []schemas.Name{"bot", "bit"}[s.random.IntN(2)], []schemas.Action{"sys.big", "sys.two"}[s.random.IntN(2)])
 	g.Uses = 1 + s.random.IntN(3)
-	s.approveAhead(g)
+	s.giveStanding(g)
 }
 
 // TestStanding: what a standing approval covers is released without asking anybody,
@@ -65,7 +65,7 @@ func (s *sim) approveSomeAhead() {
 func TestStanding(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
-	g := s.approveAhead(s.ahead("ann", "bot", "sys.big"))
+	g := s.giveStanding(s.standing("ann", "bot", "sys.big"))
 	for range g.Uses {
 		k := s.propose("bot", "sys.big")
 		s.want(k, schemas.Released, "")
@@ -76,8 +76,8 @@ func TestStanding(t *testing.T) {
 		must(t, s.claim("run", k))
 	}
 	s.want(s.propose("bot", "sys.big"), schemas.Parked, "")
-	again := s.ahead("ann", "bot", "sys.big")
-	s.approveAhead(again)
+	again := s.standing("ann", "bot", "sys.big")
+	s.giveStanding(again)
 	s.want(s.propose("bot", "sys.big"), schemas.Released, "")
 }
 
@@ -120,11 +120,11 @@ func TestStandingCovers(t *testing.T) {
 			if reviewer == "" {
 				reviewer = "ann"
 			}
-			g := s.ahead(reviewer, "bot", "sys.big")
+			g := s.standing(reviewer, "bot", "sys.big")
 			if c.change != nil {
 				c.change(&g)
 			}
-			g = s.approveAhead(g)
+			g = s.giveStanding(g)
 			if c.after != nil {
 				c.after(s, g)
 			}
@@ -137,11 +137,11 @@ func TestStandingCovers(t *testing.T) {
 func TestStandingIsSigned(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
-	g, err := s.ahead("ann", "bot", "sys.big").Sign(s.keys["ann"])
+	g, err := s.standing("ann", "bot", "sys.big").Sign(s.keys["ann"])
 	must(t, err)
 	g.When = ""
 	s.tell("ann", g)
-	other, err := s.ahead("ann", "bot", "sys.big").Sign(s.keys["ben"])
+	other, err := s.standing("ann", "bot", "sys.big").Sign(s.keys["ben"])
 	must(t, err)
 	s.tell("ann", other)
 	s.want(s.propose("bot", "sys.big"), schemas.Parked, "")
@@ -153,7 +153,7 @@ func TestStandingQuorum(t *testing.T) {
 	t.Parallel()
 	a := newArena(t)
 	for name, c := range map[string]struct {
-		ahead []schemas.Name
+		given []schemas.Name
 		then  schemas.Name
 		want  schemas.State
 	}{
@@ -167,8 +167,8 @@ func TestStandingQuorum(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, a, 1)
-			for _, reviewer := range c.ahead {
-				s.approveAhead(s.ahead(reviewer, "bot", "sys.two"))
+			for _, reviewer := range c.given {
+				s.giveStanding(s.standing(reviewer, "bot", "sys.two"))
 			}
 			k := s.propose("bot", "sys.two")
 			if c.then != "" {
@@ -184,7 +184,7 @@ func TestStandingQuorum(t *testing.T) {
 func TestStandingAndDeny(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), 1)
-	s.approveAhead(s.ahead("ann", "bot", "sys.two"))
+	s.giveStanding(s.standing("ann", "bot", "sys.two"))
 	k := s.propose("bot", "sys.two")
 	s.vote(k, "ann", schemas.Deny)
 	s.drain()
@@ -199,7 +199,7 @@ func TestStandingRevokedMeanwhile(t *testing.T) {
 	for name, before := range map[string]string{"before the use is taken": "budgets.", "before the vote is cast": "parked."} {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, a, 1)
-			g := s.approveAhead(s.ahead("ann", "bot", "sys.big"))
+			g := s.giveStanding(s.standing("ann", "bot", "sys.big"))
 			k := schemas.Key{Agent: "bot", ID: schemas.NewIntentID(time.Now())}
 			s.submit(k, "sys.big", `{"n":1}`)
 			r := s.recommended()
@@ -220,7 +220,7 @@ func TestStandingRevokedMeanwhile(t *testing.T) {
 	}
 	t.Run("before the claim", func(t *testing.T) {
 		s := newSim(t, a, 1)
-		g := s.approveAhead(s.ahead("ann", "bot", "sys.big"))
+		g := s.giveStanding(s.standing("ann", "bot", "sys.big"))
 		k := s.propose("bot", "sys.big")
 		s.want(k, schemas.Released, "")
 		s.revoke("ben", g)
@@ -235,9 +235,9 @@ func TestStandingRevokedMeanwhile(t *testing.T) {
 func TestStandingRace(t *testing.T) {
 	t.Parallel()
 	s := newSim(t, newArena(t), rand.Uint64())
-	g := s.ahead("ann", "bot", "sys.big")
+	g := s.standing("ann", "bot", "sys.big")
 	g.Uses = 20
-	s.approveAhead(g)
+	s.giveStanding(g)
 	var keys []schemas.Key
 	p := purse{sim: s}
 	for range 60 {

@@ -31,20 +31,20 @@ func TestStandingUsesAreItsOwn(t *testing.T) {
 		"sent again": func(s *sim, g schemas.Standing) { s.tell("ann", g) },
 		"given again": func(s *sim, g schemas.Standing) {
 			g.At = s.now()
-			s.approveAhead(g)
+			s.giveStanding(g)
 		},
 		"the same id for another agent": func(s *sim, g schemas.Standing) {
-			other := s.ahead("cat", "bit", "sys.big")
+			other := s.standing("cat", "bit", "sys.big")
 			other.ID, other.Uses = g.ID, 1
-			s.approveAhead(other)
+			s.giveStanding(other)
 			s.want(s.propose("bit", "sys.big"), schemas.Released, "")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, a, 1)
-			g := s.ahead("ann", "bot", "sys.big")
+			g := s.standing("ann", "bot", "sys.big")
 			g.Uses = 2
-			g = s.approveAhead(g)
+			g = s.giveStanding(g)
 			s.want(s.propose("bot", "sys.big"), schemas.Released, "")
 			again(s, g)
 			s.longAfter(time.Hour)

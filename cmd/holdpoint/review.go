@@ -113,7 +113,7 @@ func reviewShowCommand() *cobra.Command {
 				return err
 			}
 			defer reviewer.Close()
-			return output(cmd, held.Hold, func(w io.Writer) error { return printHold(w, held, aheadOf(cmd.Context(), reviewer, held)) })
+			return output(cmd, held.Hold, func(w io.Writer) error { return printHold(w, held, standingsOf(cmd.Context(), reviewer, held)) })
 		},
 	}
 	connectionFlags(cmd)

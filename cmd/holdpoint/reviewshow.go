@@ -14,7 +14,7 @@ import (
 
 // printHold prints a hold as its reviewer decides on it: first what the gate
 // itself knows, whole, and apart from that, last, what the agent says.
-func printHold(w io.Writer, h client.Held, ahead map[schemas.Pointer]schemas.Key) error {
+func printHold(w io.Writer, h client.Held, standings map[schemas.Pointer]schemas.Key) error {
 	in := h.Intent
 	line := func(name, format string, args ...any) { say(w, "%-11s "+format, append([]any{name}, args...)...) }
 	line("action", "%s", string(in.Action))
@@ -35,7 +35,7 @@ func printHold(w io.Writer, h client.Held, ahead map[schemas.Pointer]schemas.Key
 		line("looking", "%s too, in the last minutes", strings.Join(names(h.Looking), ", "))
 	}
 	printParams(w, in.Params)
-	printWhy(w, h.Hold, ahead)
+	printWhy(w, h.Hold, standings)
 	printProse(w, in)
 	return nil
 }
@@ -58,7 +58,7 @@ func printParams(w io.Writer, params jsontext.Value) {
 	fmt.Fprintf(w, "  %s\n", visibleJSON(v))
 }
 
-func printWhy(w io.Writer, h schemas.Hold, ahead map[schemas.Pointer]schemas.Key) {
+func printWhy(w io.Writer, h schemas.Hold, standings map[schemas.Pointer]schemas.Key) {
 	say(w, "why")
 	for _, m := range h.Opinion.Matched {
 		say(w, "  %s", matchLine(m))
@@ -81,7 +81,7 @@ func printWhy(w io.Writer, h schemas.Hold, ahead map[schemas.Pointer]schemas.Key
 		say(w, "  %s: %d of %s", a.ID, max(1, a.Quorum), who)
 	}
 	for _, v := range h.Votes {
-		say(w, "  has %s of %s at %s%s", string(v.Verdict), string(v.Reviewer), v.At.Local().Format(time.DateTime), inAdvance(v, ahead))
+		say(w, "  has %s of %s at %s%s", string(v.Verdict), string(v.Reviewer), v.At.Local().Format(time.DateTime), byStanding(v, standings))
 	}
 }
 

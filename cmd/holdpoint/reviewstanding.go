@@ -105,7 +105,7 @@ func grantStanding(cmd *cobra.Command, o grantOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err = reviewer.Grant(cmd.Context(), s)
+	s, err = reviewer.GiveStanding(cmd.Context(), s)
 	if errors.Is(err, schemas.ErrDenied) {
 		err = hint(err, "it is for reviewers of the queue %s", s.Queue)
 	}
@@ -289,21 +289,21 @@ func standingChapter(r schemas.Record) (string, []string) {
 	})
 }
 
-// grantedAhead returns which standing approvals stand among records, and where.
-func grantedAhead(records []schemas.Record) map[schemas.Pointer]schemas.Key {
-	ahead := map[schemas.Pointer]schemas.Key{}
+// standingsIn returns which standing approvals stand among records, and where.
+func standingsIn(records []schemas.Record) map[schemas.Pointer]schemas.Key {
+	standings := map[schemas.Pointer]schemas.Key{}
 	for _, r := range records {
 		var s schemas.Standing
 		if r.Stream == schemas.Standings && schemas.Read(r, &s) == nil {
-			ahead[r.Pointer()] = s.Key()
+			standings[r.Pointer()] = s.Key()
 		}
 	}
-	return ahead
+	return standings
 }
 
-// aheadOf returns which standing approvals voted on a hold, if one did and the gate
+// standingsOf returns which standing approvals voted on a hold, if one did and the gate
 // says so.
-func aheadOf(ctx context.Context, r client.Reviewer, h client.Held) map[schemas.Pointer]schemas.Key {
+func standingsOf(ctx context.Context, r client.Reviewer, h client.Held) map[schemas.Pointer]schemas.Key {
 	if !slices.ContainsFunc(h.Votes, func(v schemas.Vote) bool { return v.Decision.Stream == schemas.Standings }) {
 		return nil
 	}
@@ -311,15 +311,15 @@ func aheadOf(ctx context.Context, r client.Reviewer, h client.Held) map[schemas.
 	if err != nil {
 		return nil // each is named by its record instead
 	}
-	return grantedAhead(records)
+	return standingsIn(records)
 }
 
-// inAdvance says of a vote that it is a standing approval's, and which, if it is one.
-func inAdvance(v schemas.Vote, ahead map[schemas.Pointer]schemas.Key) string {
+// byStanding says of a vote that it is a standing approval's, and which, if it is one.
+func byStanding(v schemas.Vote, standings map[schemas.Pointer]schemas.Key) string {
 	if v.Decision.Stream != schemas.Standings {
 		return ""
 	}
-	if k, ok := ahead[v.Decision]; ok {
+	if k, ok := standings[v.Decision]; ok {
 		return ", by standing approval " + k.String()
 	}
 	return ", by standing approval " + v.Decision.String()

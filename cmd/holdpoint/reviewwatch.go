@@ -115,7 +115,7 @@ func (o *offer) make(ctx context.Context, h schemas.HoldLine) error {
 		return nil // decided meanwhile
 	}
 	fmt.Fprintln(o.out)
-	if err := printHold(o.out, held, aheadOf(ctx, o.reviewer, held)); err != nil {
+	if err := printHold(o.out, held, standingsOf(ctx, o.reviewer, held)); err != nil {
 		return err
 	}
 	verdict, reason, err := o.ask(ctx, held)

@@ -111,11 +111,11 @@ func inOrder(records []schemas.Record) {
 // tellStory prints the records in the order in which they were accepted.
 func tellStory(w io.Writer, records []schemas.Record, status *schemas.Status) error {
 	inOrder(records)
-	ahead := grantedAhead(records)
+	standings := standingsIn(records)
 	for _, r := range records {
 		word, lines := chapter(r)
 		if r.Stream == schemas.ParkedHolds {
-			word, lines = onHold(r, ahead)
+			word, lines = onHold(r, standings)
 		}
 		for i, l := range lines {
 			if i == 0 {
@@ -299,11 +299,11 @@ func exposedChapter(e *schemas.Exposure) []string {
 }
 
 // onHold tells of a state of a hold. Standing approvals that are known are named.
-func onHold(r schemas.Record, ahead map[schemas.Pointer]schemas.Key) (string, []string) {
-	return decoded(r, "on hold", &schemas.Hold{}, func(h *schemas.Hold) []string { return holdChapter(h, ahead) })
+func onHold(r schemas.Record, standings map[schemas.Pointer]schemas.Key) (string, []string) {
+	return decoded(r, "on hold", &schemas.Hold{}, func(h *schemas.Hold) []string { return holdChapter(h, standings) })
 }
 
-func holdChapter(h *schemas.Hold, ahead map[schemas.Pointer]schemas.Key) []string {
+func holdChapter(h *schemas.Hold, standings map[schemas.Pointer]schemas.Key) []string {
 	lines := []string{fmt.Sprintf("%s in queue %s%s", h.State, h.Queue, waitingFor(*h))}
 	if h.State == schemas.Parked && !h.Deadline.IsZero() {
 		lines[0] += ", until " + h.Deadline.Local().Format(time.DateTime)
@@ -313,7 +313,7 @@ func holdChapter(h *schemas.Hold, ahead map[schemas.Pointer]schemas.Key) []strin
 		lines = append(lines, opinionLines(h.Opinion)...)
 	}
 	for _, v := range h.Votes {
-		lines = append(lines, fmt.Sprintf("%s of %s counts%s", v.Verdict, v.Reviewer, inAdvance(v, ahead)))
+		lines = append(lines, fmt.Sprintf("%s of %s counts%s", v.Verdict, v.Reviewer, byStanding(v, standings)))
 	}
 	return lines
 }

@@ -20,7 +20,7 @@ func (r *reasons) tell(w io.Writer, records []schemas.Record) error {
 		d.tell(w)
 	}
 	r.tellFaults(w, records)
-	r.tellNeeds(w, grantedAhead(records))
+	r.tellNeeds(w, standingsIn(records))
 	r.tellAgain(w)
 	return nil
 }
@@ -82,7 +82,7 @@ func (r *reasons) tellFaults(w io.Writer, records []schemas.Record) {
 }
 
 // tellNeeds writes who had to agree, and who did, some of them in advance.
-func (r *reasons) tellNeeds(w io.Writer, ahead map[schemas.Pointer]schemas.Key) {
+func (r *reasons) tellNeeds(w io.Writer, standings map[schemas.Pointer]schemas.Key) {
 	if len(r.Needs) == 0 {
 		return
 	}
@@ -91,7 +91,7 @@ func (r *reasons) tellNeeds(w io.Writer, ahead map[schemas.Pointer]schemas.Key) 
 		var who []string
 		for _, v := range r.Votes {
 			if r.eligible(a, v) {
-				who = append(who, fmt.Sprintf("%s at %s%s", v.Reviewer, v.At.Local().Format(time.TimeOnly), inAdvance(v, ahead)))
+				who = append(who, fmt.Sprintf("%s at %s%s", v.Reviewer, v.At.Local().Format(time.TimeOnly), byStanding(v, standings)))
 			}
 		}
 		by := "nobody approved it"
