@@ -54,7 +54,7 @@ of it last.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, page, func(w io.Writer) error { return printBudgets(cmd, w, page) })
+			return output(cmd, page, func(io.Writer) error { return printBudgets(cmd, page) })
 		},
 	}
 	connectionFlags(cmd)
@@ -64,7 +64,7 @@ of it last.`,
 	return cmd
 }
 
-func printBudgets(cmd *cobra.Command, w io.Writer, page schemas.BudgetPage) error {
+func printBudgets(cmd *cobra.Command, page schemas.BudgetPage) error {
 	rows := make([][]string, len(page.Budgets))
 	for i, b := range page.Budgets {
 		rows[i] = []string{
@@ -72,13 +72,14 @@ func printBudgets(cmd *cobra.Command, w io.Writer, page schemas.BudgetPage) erro
 			windowOf(b), back(b), b.Beyond.String(), lastTaker(b),
 		}
 	}
-	if err := table(w, "BUDGET KEY FULL TAKEN RESERVED LIMIT LEFT WINDOW BACK BEYOND LAST", rows); err != nil {
+	none := "nothing of that is taken now"
+	if page.After != "" {
+		none = "nothing of that is on this page"
+	}
+	if err := tableOf(cmd, "BUDGET KEY FULL TAKEN RESERVED LIMIT LEFT WINDOW BACK BEYOND LAST", rows, none); err != nil {
 		return err
 	}
 	to := cmd.ErrOrStderr()
-	if len(rows) == 0 && page.After == "" {
-		say(to, "holdpoint: nothing of that is taken now")
-	}
 	if page.After != "" {
 		say(to, "holdpoint: %d of %d; for more: --after %s", len(page.Budgets), page.Total, page.After)
 	}
