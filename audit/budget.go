@@ -10,14 +10,38 @@ import (
 
 // budgets are what was taken of every budget, as BUDGETS says.
 type budgets struct {
-	latest map[mark]schemas.Budget // by subject, as long as anything of it may count
-	all    map[uint64]budgetRecord // by sequence
-	shares map[mark]*share         // by subject and intent, as long as something may name them
-	most   int                     // budgets after which those that are over are forgotten
+	latest   map[mark]balance        // by subject, as long as anything of it may count
+	all      map[uint64]budgetRecord // by sequence, as long as it may be named
+	replaced []replaced              // those of all that others replaced, in order
+	told     time.Time               // when the latest of all was written
+	shares   map[mark]*share         // by subject and intent, as long as something may name them
+	most     int                     // budgets after which those that are over are forgotten
 }
 
-// budgetRecord is under which subject a record of BUDGETS stands, and what it says.
+// balance is what the latest record of a budget says, and its sequence.
+type balance struct {
+	schemas.Budget
+	seq uint64
+}
+
+// budgetRecord is under which subject a record of BUDGETS stands, and what it says. The
+// last of a budget is kept for ever: a gate that never trims names it in holds, however
+// old it is.
 type budgetRecord struct{ subject, hash mark }
+
+// replaced is the sequence of a record of BUDGETS, and when another replaced it.
+type replaced struct {
+	seq uint64
+	at  time.Time
+}
+
+const (
+	// plenty is how much of what may be over there is before it is forgotten.
+	plenty = 1000
+
+	// margin is more than clocks and the times at which AUDIT gets records differ by.
+	margin = time.Hour
+)
 
 // share is what an intent takes of a budget: it is in the records from one
 // sequence on, up to but not including another, which is 0 while it is.
@@ -29,7 +53,7 @@ type share struct {
 }
 
 func newBudgets() budgets {
-	return budgets{latest: map[mark]schemas.Budget{}, all: map[uint64]budgetRecord{}, shares: map[mark]*share{}, most: 1000}
+	return budgets{latest: map[mark]balance{}, all: map[uint64]budgetRecord{}, shares: map[mark]*share{}, most: plenty}
 }
 
 func budgetMark(b schemas.Budget) mark { return markOf(b.Subject()) }
@@ -48,11 +72,9 @@ func (v *Verifier) takeBudget(at place, r schemas.Record) {
 	}
 	v.dated(at, b.At)
 	which := budgetMark(b)
-	before, known := v.budgets.latest[which]
-	v.budgets.latest[which] = b
-	v.budgets.all[r.Seq] = budgetRecord{which, markOf(string(r.Hash()))}
+	before, known := v.budgets.put(at.seq, which, b, r.Hash())
 	if len(v.budgets.latest) > v.budgets.most {
-		v.budgets.forget(at.copied.Add(-schemas.MaxWindow - time.Hour))
+		v.budgets.forget(v.dates[at.stream].said, at.seq)
 	}
 	added := v.enter(at, which, before, b)
 	if !known && v.partial() {
@@ -73,21 +95,45 @@ func (v *Verifier) takeBudget(at place, r schemas.Record) {
 	}
 }
 
-// forget drops what was said last before a moment of budgets, and the shares in it:
-// nothing of that counts any more.
-func (b *budgets) forget(before time.Time) {
+// put takes in a record, and returns what the one before it says, if that is known.
+func (b *budgets) put(seq uint64, which mark, says schemas.Budget, hash schemas.Digest) (schemas.Budget, bool) {
+	before, known := b.latest[which]
+	b.latest[which] = balance{says, seq}
+	if says.Budget == schemas.StandingBudget {
+		return before.Budget, known // nothing names the record of a use
+	}
+	b.all[seq] = budgetRecord{which, markOf(string(hash))}
+	b.told = says.At
+	if known {
+		b.replaced = append(b.replaced, replaced{before.seq, says.At})
+	}
+	return before.Budget, known
+}
+
+// forget drops what counts no more at a time, by the clock of BUDGETS: AUDIT may have got
+// it long after. From the record seq on, nothing has a share in that.
+func (b *budgets) forget(now time.Time, seq uint64) {
+	over := now.Add(-schemas.MaxWindow - margin)
 	for which, last := range b.latest {
-		if !last.At.Before(before) {
+		if !last.At.Before(over) {
 			continue
 		}
 		delete(b.latest, which)
 		for _, r := range last.Reserved {
-			if m := shareOf(which, r.Key(), r.Digest); b.shares[m] != nil && b.shares[m].over {
-				delete(b.shares, m)
-			}
+			b.end(shareOf(which, r.Key(), r.Digest), seq)
 		}
 	}
-	b.most = max(b.most, 2*len(b.latest))
+	b.most = max(plenty, 2*len(b.latest))
+}
+
+// forgetReplaced drops the records that only intents name that have expired at a time.
+// It is the time of what policies limit: that stands still while AUDIT does.
+func (b *budgets) forgetReplaced(now time.Time) {
+	over := now.Add(-schemas.MaxLifetime - margin)
+	for len(b.replaced) > 0 && b.replaced[0].at.Before(over) {
+		delete(b.all, b.replaced[0].seq)
+		b.replaced = b.replaced[1:]
+	}
 }
 
 // enter takes in the shares that the record before did not have, or not so large,
@@ -204,9 +250,11 @@ func (v *Verifier) charged(in schemas.Intent, p schemas.Pointer, held bool) erro
 	if err := v.reached(p); err != nil {
 		return err
 	}
-	record := v.budgets.all[p.Seq]
+	record, kept := v.budgets.all[p.Seq]
 	s := v.budgets.shares[shareOf(record.subject, in.Key(), in.Digest)]
 	switch {
+	case !kept:
+		return fmt.Errorf("names %s, which has no part in it", p)
 	case record.hash != markOf(string(p.Hash)):
 		return fmt.Errorf("names %s, which says something else", p)
 	case s == nil || p.Seq < s.from || s.to > 0 && p.Seq >= s.to:

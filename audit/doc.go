@@ -12,8 +12,9 @@
 // is still missing when the reading ends is a finding if it is older than that,
 // and pending if it is not. Memory is taken by intents that are open or changed
 // within the lag, and by what was sent and not answered yet; of an intent that is
-// over, and of each change of an agent's exposure or of a budget, some sixty bytes
-// remain, to know it again; of a standing approval all of it, for ten days.
+// over, of each change of an agent's exposure, and of the last record of each budget,
+// some sixty bytes remain, to know it again; of what budgets and standing approvals
+// let through, all that counts: for a month, and for ten days.
 //
 // Nobody outside the gate can make it accuse the gate: whatever an agent, a
 // reviewer or an executor stores is either answered by the gate, or pending.

@@ -1,6 +1,10 @@
 package audit
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/holdpoint/holdpoint/schemas"
+)
 
 // Needless says what is in memory although nothing needs it any more, when all
 // that was read is older than the lag.
@@ -34,6 +38,11 @@ func (v *Verifier) Needless() (kept []string) {
 			}
 		}
 	}
+	for _, s := range v.budgets.shares {
+		if s.over && s.to != 0 {
+			kept = append(kept, fmt.Sprintf("a share from BUDGETS/%d to %d", s.from, s.to))
+		}
+	}
 	for _, c := range v.queue.items[v.queue.head:] {
 		if v.now.After(c.at.copied.Add(v.cfg.Lag)) {
 			kept = append(kept, fmt.Sprintf("the check of %s/%d", c.at.stream, c.at.seq))
@@ -54,3 +63,20 @@ func (v *Verifier) Kept() int {
 	}
 	return n
 }
+
+// Forget forgets what is over, however little it is.
+func (v *Verifier) Forget() {
+	v.budgets.forget(v.dates[schemas.Budgets].said, v.lanes[schemas.Budgets].next)
+	v.standings.forget(v.judged.copied)
+}
+
+// Remembered counts what is in memory of budgets and of standing approvals.
+type Remembered struct{ Budgets, Records, Shares, Standings, Revocations int }
+
+// Remembered returns the counts.
+func (v *Verifier) Remembered() Remembered {
+	return Remembered{len(v.budgets.latest), len(v.budgets.all), len(v.budgets.shares), len(v.standings.all), len(v.standings.revoked)}
+}
+
+// Plenty is how much may be kept of what is over.
+const Plenty = plenty

@@ -93,7 +93,7 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 	}
 	for _, p := range h.inputs {
 		if !slices.Contains(before.inputs, p) {
-			all = append(all, v.saw(h.key.Agent, p))
+			all = append(all, v.saw(h, p))
 		}
 	}
 	switch {
@@ -109,14 +109,20 @@ func (v *Verifier) follows(t *trail, h, before *hold) error {
 
 // saw says why the opinion of a hold cannot have been formed by what p names: what its
 // agent was exposed to, or what was taken of a budget.
-func (v *Verifier) saw(agent schemas.Name, p schemas.Pointer) error {
+func (v *Verifier) saw(h *hold, p schemas.Pointer) error {
 	if p.Stream != schemas.Budgets {
-		return v.exposed(agent, p)
+		return v.exposed(h.key.Agent, p)
 	}
 	if err := v.reached(p); err != nil {
 		return err
 	}
-	if v.budgets.all[p.Seq].hash != markOf(string(p.Hash)) {
+	record, kept := v.budgets.all[p.Seq]
+	switch {
+	case !kept && h.unseen:
+		return errBefore // a state of before the reading may have named it in time
+	case !kept:
+		return fmt.Errorf("names %s, which has no part in it", p)
+	case record.hash != markOf(string(p.Hash)):
 		return fmt.Errorf("names %s, which says something else", p)
 	}
 	return nil

@@ -129,6 +129,20 @@ func (v *Verifier) judgeDue() {
 	}
 }
 
+// progress is how far AUDIT was read: to what it got by then, and to what was taken by
+// then of what policies limit.
+type progress struct{ copied, taken time.Time }
+
+// advance notes what is judged by now: what was written by the time of v.next, and
+// copied no more than the lag after that.
+func (v *Verifier) advance() {
+	if v.now.Sub(v.next.copied) <= 2*v.cfg.Lag {
+		return
+	}
+	v.judged, v.next = v.next, progress{v.now, v.budgets.told}
+	v.budgets.forgetReplaced(v.judged.taken)
+}
+
 // lane is one stream, as far as it was read.
 type lane struct {
 	stream schemas.Stream

@@ -12,7 +12,8 @@ import (
 // standings are the standing approvals of reviewers, as STANDING says.
 type standings struct {
 	all     map[uint64]*standing // by sequence, as long as it may be named
-	revoked map[mark]moment      // by queue, agent and id: since when
+	revoked map[mark]revoked     // by queue, agent and id, as long as a gate remembers it
+	gone    uint64               // the last sequence that is forgotten
 	most    int                  // after which those that are over are forgotten
 }
 
@@ -26,16 +27,26 @@ type standing struct {
 	hash schemas.Digest
 }
 
+// revoked is since when a standing approval has been revoked, and when it was for the
+// last time: in between a gate always remembers it.
+type revoked struct{ first, last moment }
+
 func newStandings() standings {
-	return standings{all: map[uint64]*standing{}, revoked: map[mark]moment{}, most: 1000}
+	return standings{all: map[uint64]*standing{}, revoked: map[mark]revoked{}, most: plenty}
 }
 
 // forget drops what nothing can name any more at a time.
 func (s *standings) forget(now time.Time) {
-	over := now.Add(-remembered - time.Hour)
-	maps.DeleteFunc(s.all, func(_ uint64, a *standing) bool { return a.copied.Before(over) })
-	maps.DeleteFunc(s.revoked, func(_ mark, m moment) bool { return m.copied.Before(over.Add(-remembered)) })
-	s.most = max(s.most, 2*(len(s.all)+len(s.revoked)))
+	over := now.Add(-remembered - margin)
+	maps.DeleteFunc(s.all, func(seq uint64, a *standing) bool {
+		if !a.copied.Before(over) {
+			return false
+		}
+		s.gone = max(s.gone, seq)
+		return true
+	})
+	maps.DeleteFunc(s.revoked, func(_ mark, r revoked) bool { return r.last.copied.Before(over) })
+	s.most = max(plenty, 2*(len(s.all)+len(s.revoked)))
 }
 
 func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
@@ -47,18 +58,15 @@ func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
 // its subject names, whatever it says.
 func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
 	if len(v.standings.all)+len(v.standings.revoked) > v.standings.most {
-		v.standings.forget(at.copied)
+		v.standings.forget(v.judged.copied)
 	}
 	if s.Kind == "revoked" {
-		m := standingMark(s.Queue, s.Agent, s.Intent)
-		if old, before := v.standings.revoked[m]; !before || at.copied.Sub(old.copied) > remembered {
-			var body schemas.Revocation
-			when := moment{at.copied, at.copied}
-			if schemas.Read(r, &body) == nil {
-				when.said = body.At
-			}
-			v.standings.revoked[m] = when
+		when := moment{at.copied, at.copied}
+		var body schemas.Revocation
+		if schemas.Read(r, &body) == nil {
+			when.said = body.At
 		}
+		v.standings.revoke(standingMark(s.Queue, s.Agent, s.Intent), when)
 		return
 	}
 	a := &standing{hash: r.Hash()}
@@ -66,6 +74,20 @@ func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
 		a.moment = moment{a.At, at.copied}
 		v.standings.all[r.Seq] = a
 	}
+}
+
+// revoke notes that a standing approval is revoked. One of before counts on, unless a
+// gate may have forgotten it.
+func (s *standings) revoke(which mark, now moment) {
+	r, before := s.revoked[which]
+	if !before || max(now.copied.Sub(r.last.copied), now.said.Sub(r.last.said)) > remembered-slack {
+		r = revoked{first: now, last: now}
+	}
+	if now.said.Before(r.last.said) {
+		now.said = r.last.said
+	}
+	r.last = now
+	s.revoked[which] = r
 }
 
 // castStanding returns who gave the standing approval that a vote of h names, or why it does
@@ -76,6 +98,9 @@ func (v *Verifier) castStanding(h *hold, vote schemas.Vote) (*member, error) {
 		return nil, err
 	}
 	a := v.standings.all[p.Seq]
+	if a == nil && h.unseen && p.Seq <= v.standings.gone {
+		return nil, errBefore // a state of before the reading may have counted it in time
+	}
 	if a == nil || a.hash != p.Hash {
 		return nil, fmt.Errorf("counts %s, which says something else", p)
 	}
@@ -108,15 +133,11 @@ func (v *Verifier) castStanding(h *hold, vote schemas.Vote) (*member, error) {
 	return who, v.used(h, a, p)
 }
 
-// revokedBefore reports whether everybody must have known by then that an approval
-// was revoked. One that was given again long after that may have found the revocation
-// forgotten.
+// revokedBefore reports whether everybody must have known by then that an approval was
+// revoked, and remembered it.
 func (v *Verifier) revokedBefore(a *standing, at moment) bool {
-	when, revoked := v.standings.revoked[standingMark(a.Queue, a.Agent, a.ID)]
-	if a.copied.Sub(when.copied) > remembered-slack {
-		return false
-	}
-	return revoked && at.said.After(v.known(when, at).Add(slack))
+	r, is := v.standings.revoked[standingMark(a.Queue, a.Agent, a.ID)]
+	return is && at.said.After(v.known(r.first, at).Add(slack)) && !at.said.After(v.known(r.last, at).Add(remembered))
 }
 
 // revokedVote is revokedBefore for a vote, if it is that of a standing approval.

@@ -253,7 +253,7 @@ var stories = map[string]func(h *history){
 	},
 	"an id used twice": func(h *history) {
 		i := h.refund(parks(1)).park()
-		other := h.proposeAs(i.Key(), "shop.refund", `{"order":9}`).observe().recommend(releases)
+		other := h.proposeAs(i.Key(), "shop.refund", `{"order":"another"}`).observe().recommend(releases)
 		other.ID = schemas.SequenceID(other.trail[0].Seq)
 		other.Digest = schemas.DigestOf(other.Intent)
 		other.refuse(schemas.CodeDuplicateID)
@@ -261,7 +261,7 @@ var stories = map[string]func(h *history){
 	},
 	"settled otherwise while it was parked": func(h *history) {
 		i := h.refund(releases).release()
-		other := h.proposeAs(i.Key(), "shop.refund", `{"order":9}`).observe().recommend(parks(1)).park()
+		other := h.proposeAs(i.Key(), "shop.refund", `{"order":"another"}`).observe().recommend(parks(1)).park()
 		closing := *other
 		other.held.Seq = 0
 		other.ID = schemas.SequenceID(other.trail[0].Seq)

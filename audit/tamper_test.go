@@ -35,6 +35,9 @@ func testTamperings(t *testing.T, all map[string]tampering) {
 			if first.Stream != p.Stream || first.Seq != p.Seq || !strings.Contains(first.Text, want) {
 				t.Fatalf("found %v\nwant %s: %s", first, p, want)
 			}
+			if got := verifyForgetfully(h.records, h.now).First(); got == nil || *got != *first {
+				t.Errorf("who forgets as soon as possible found %v, and not %v", got, first)
+			}
 			if strings.HasSuffix(title, ")") {
 				return
 			}

@@ -68,6 +68,8 @@ type Verifier struct {
 	counts Counts
 
 	began, now time.Time // when the first and the latest record were copied
+
+	judged, next progress // all that was written by judged is judged; next is later
 }
 
 // New returns a Verifier that has read nothing.
@@ -141,6 +143,7 @@ func (v *Verifier) Add(seq uint64, r schemas.Record) {
 		v.take(at, s, r)
 	}
 	v.judgeDue()
+	v.advance()
 }
 
 // copies reports whether a record is the copy of one that was not read yet.
