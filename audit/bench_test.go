@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -63,6 +64,41 @@ func BenchmarkMemory(b *testing.B) {
 				b.ReportMetric(float64(heap()-before)/intents, "B/intent")
 				if got := v.Finish(h.now); got.First() != nil || got.Done != intents {
 					b.Fatalf("%d done and %v", got.Done, got.First())
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkMemoryOfBudgets says what is kept of a record of BUDGETS for ever: of one that
+// another replaced, and of the last of a budget that nobody takes of any more.
+func BenchmarkMemoryOfBudgets(b *testing.B) {
+	const records = 50_000
+	for title, key := range map[string]func(n int) string{
+		"replaced": func(int) string { return "bot" },
+		"last":     func(n int) string { return fmt.Sprint(n) },
+	} {
+		b.Run(title, func(b *testing.B) {
+			for b.Loop() {
+				h := newHistory(b)
+				i := h.refund(releases).refuse(schemas.CodePolicy)
+				h.wait(time.Hour)
+				h.freeze(schemas.Scope{Agent: "nobody"}) // the intent is over by now
+				v, n := verifier(h.records), len(h.records)
+				before := heap()
+				for count := range records {
+					h.records = h.records[:0]
+					of := newTaking(h, key(count))
+					of.window = time.Second
+					of.take(i, 1, nil)
+					h.wait(time.Hour)
+					n++
+					v.Add(uint64(n), h.records[0])
+				}
+				b.ReportMetric(float64(heap()-before)/records, "B/record")
+				if got := v.Finish(h.now); got.First() != nil {
+					b.Fatal(got.First())
 				}
 			}
 			b.ReportMetric(0, "ns/op")
