@@ -16,10 +16,6 @@ import (
 // found by deciding again, although it follows every form.
 func TestWhyFindsForgery(t *testing.T) {
 	t.Parallel()
-	t.Run("external", whyFindsForgery) // a server that is reloaded in its own process races with itself
-}
-
-func whyFindsForgery(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "catalog.yaml"), []byte(probedCatalog), 0o600))
 	check(t, os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte(probedPolicy), 0o600))

@@ -64,6 +64,9 @@ func newWorld(t testing.TB, bundle string) *world {
 // knows nothing but the printed configuration, and TLS.
 func newExternalWorld(t testing.TB, bundle string) *world {
 	t.Helper()
+	if racing {
+		t.Skip("a server that is reloaded in the process of the test races with itself")
+	}
 	w := bareWorld(t)
 	w.names = identity.NewRegistry(nil)
 	w.server = startExternal(t, w)
