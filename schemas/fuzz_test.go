@@ -169,6 +169,7 @@ func FuzzUnmarshal(f *testing.F) {
 	for _, s := range jsonSeeds {
 		f.Add([]byte(s))
 	}
+	f.Add([]byte(strings.Repeat("[", 32) + strings.Repeat("]", 32)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, v := range []struct{ got, want any }{{new(any), new(any)}, {new(box), new(box)}} {
 			if err := schemas.Unmarshal(b, v.got); err != nil {
@@ -180,8 +181,8 @@ func FuzzUnmarshal(f *testing.F) {
 			if err := d.Decode(v.want); err != nil {
 				t.Fatalf("%q: encoding/json says %v, want it refused", b, err)
 			}
-			if diff := cmp.Diff(v.want, v.got); diff != "" {
-				t.Errorf("%q (-encoding/json +ours):\n%s", b, diff)
+			if !reflect.DeepEqual(v.want, v.got) { // cmp takes twice as long for each array in an array
+				t.Errorf("%q: got %#v, encoding/json has %#v", b, v.got, v.want)
 			}
 		}
 		var v any
