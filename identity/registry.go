@@ -146,7 +146,7 @@ func (r *Registry) All() (present []schemas.Identity, removed []schemas.Name) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, id := range r.byName {
-		if slices.Contains(schemas.OutsideRoles(), id.Role) {
+		if outside(id) {
 			present = append(present, id)
 		}
 	}
@@ -157,3 +157,26 @@ func (r *Registry) All() (present []schemas.Identity, removed []schemas.Name) {
 	slices.Sort(removed)
 	return present, removed
 }
+
+// About returns what All says of one name and of the holder of one key. It looks at
+// nobody else, so that asking about each of many is as much work as there are of them.
+func (r *Registry) About(name schemas.Name, key string) (present []schemas.Identity, removed []schemas.Name) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	about := []schemas.Name{name}
+	if holder, held := r.byKey[key]; held && holder != name {
+		about = append(about, holder)
+	}
+	slices.Sort(about)
+	for _, n := range about {
+		if id, known := r.byName[n]; known && outside(id) {
+			present = append(present, id)
+		}
+	}
+	if _, was := r.removed[name]; was {
+		removed = append(removed, name)
+	}
+	return present, removed
+}
+
+func outside(id schemas.Identity) bool { return slices.Contains(schemas.OutsideRoles(), id.Role) }

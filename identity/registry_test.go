@@ -276,6 +276,46 @@ func TestNobodyBeforeReady(t *testing.T) {
 	}
 }
 
+// TestAboutAgreesWithAll: whatever name and key is asked about, it is what All says of
+// those who have one of them.
+func TestAboutAgreesWithAll(t *testing.T) {
+	t.Parallel()
+	c := newControl(t)
+	c.adds("ida", agent("bot"))
+	c.adds("ida", agent("zoe"))
+	c.adds("ida", agent("old"))
+	check(t, c.remove("ida", "old"))
+	present, removed := c.r.All()
+	found, gone := map[schemas.Name]bool{}, map[schemas.Name]bool{}
+	asked := []schemas.Name{"bot", "ida", "nobody", "observe", "old", "poe", "recommend", "zoe"}
+	for _, name := range asked {
+		for _, key := range append([]schemas.Name{""}, asked...) {
+			public := ""
+			if key != "" {
+				public = c.key(key)
+			}
+			others := func(id schemas.Identity) bool { return id.Name != name && id.Key != public }
+			want := slices.DeleteFunc(slices.Clone(present), others)
+			wantRemoved := slices.DeleteFunc(slices.Clone(removed), func(n schemas.Name) bool { return n != name })
+			got, gotRemoved := c.r.About(name, public)
+			if !slices.EqualFunc(got, want, sameIdentity) || !slices.Equal(gotRemoved, wantRemoved) {
+				t.Errorf("about %q and the key of %q: %v, removed %v; want %v, %v", name, key, got, gotRemoved, want, wantRemoved)
+			}
+			for _, id := range got {
+				found[id.Name] = true
+			}
+			for _, n := range gotRemoved {
+				gone[n] = true
+			}
+		}
+	}
+	if len(found) != len(present) || len(gone) != len(removed) || len(present) != 4 || len(removed) != 1 {
+		t.Errorf("found %v, removed %v; want %v, %v", found, gone, present, removed)
+	}
+}
+
+func sameIdentity(a, b schemas.Identity) bool { return a.Name == b.Name && a.Key == b.Key }
+
 // TestRegistryIsShared: it may be asked while it follows.
 func TestRegistryIsShared(t *testing.T) {
 	t.Parallel()
@@ -297,6 +337,7 @@ func TestRegistryIsShared(t *testing.T) {
 				}
 				c.r.ByName(name)
 				c.r.All()
+				c.r.About(name, c.keys[name])
 			}
 		})
 	}

@@ -18,8 +18,12 @@ const (
 // Registry is the directory with everyone in it.
 type Registry interface {
 	Directory
+
 	// All returns everyone from outside, and the names that were removed.
 	All() (present []schemas.Identity, removed []schemas.Name)
+
+	// About returns what All says of one name and of the holder of one key.
+	About(name schemas.Name, key string) (present []schemas.Identity, removed []schemas.Name)
 }
 
 // Answer answers questions and claims. Who asks is the name in the subject, which
@@ -112,12 +116,13 @@ func (a *Answer) ask(ctx context.Context, name schemas.Name, what string, q sche
 }
 
 func (a *Answer) identities(q schemas.Question) schemas.Answer {
-	present, removed := a.Registry.All()
-	if q.Name != "" {
-		present = slices.DeleteFunc(present, func(id schemas.Identity) bool { return id.Name != q.Name && (q.Key == "" || id.Key != q.Key) })
-		removed = slices.DeleteFunc(removed, func(name schemas.Name) bool { return name != q.Name })
+	var answer schemas.Answer
+	if q.Name == "" {
+		answer.Identities, answer.Removed = a.Registry.All()
+	} else {
+		answer.Identities, answer.Removed = a.Registry.About(q.Name, q.Key)
 	}
-	return schemas.Answer{Identities: present, Removed: removed}
+	return answer
 }
 
 func (a *Answer) holds(asker schemas.Identity, q schemas.Question) (schemas.Answer, error) {

@@ -22,6 +22,13 @@ func (s *sim) All() (present []schemas.Identity, removed []schemas.Name) {
 	return present, removed
 }
 
+// About is All, of a name and of the holder of a key.
+func (s *sim) About(name schemas.Name, key string) (present []schemas.Identity, removed []schemas.Name) {
+	present, removed = s.All()
+	present = slices.DeleteFunc(present, func(id schemas.Identity) bool { return id.Name != name && (key == "" || id.Key != key) })
+	return present, slices.DeleteFunc(removed, func(n schemas.Name) bool { return n != name })
+}
+
 // answers is who answers in the first replica.
 func (s *sim) answers() *Answer {
 	s.t.Helper()
