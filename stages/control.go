@@ -16,8 +16,8 @@ import (
 // it is handed back.
 const policyWait = 5 * time.Second
 
-// ControlState is what CONTROL says about freezes, bundles and the streams. It is folded from the records, in order, by one goroutine, and may be
-// asked by all.
+// ControlState is what CONTROL says about freezes, bundles and the streams. It is
+// folded from the records, in order, by one goroutine, and may be asked by all.
 type ControlState struct {
 	names Directory
 
@@ -29,6 +29,7 @@ type ControlState struct {
 	wanted  schemas.Digest // of the shadow
 	shadow  Policy         // nil, or another than the one that is wanted, until it is loaded
 	changed chan struct{}  // closed and replaced when policy changes
+	toLoad  chan struct{}  // receives when another bundle may be wanted
 	thawed  chan struct{}  // receives when something may go on
 	streams map[schemas.Stream]schemas.StreamMade
 
@@ -42,6 +43,7 @@ func NewControlState(names Directory) *ControlState {
 		names:   names,
 		freezes: map[schemas.Scope]schemas.Freeze{},
 		changed: make(chan struct{}),
+		toLoad:  make(chan struct{}, 1),
 		thawed:  make(chan struct{}, 1),
 		streams: map[schemas.Stream]schemas.StreamMade{},
 
@@ -97,7 +99,7 @@ func (c *ControlState) thaw(r schemas.Record) error {
 		return err
 	}
 	delete(c.freezes, t.Scope)
-	c.wake()
+	wake(c.thawed)
 	return nil
 }
 
@@ -107,6 +109,7 @@ func (c *ControlState) activate(r schemas.Record, person string) error {
 		return err
 	}
 	c.bundles.Add(r.Seq, a, person)
+	wake(c.toLoad)
 	return nil
 }
 
@@ -117,6 +120,7 @@ func (c *ControlState) cast(r schemas.Record) error {
 		return err
 	}
 	c.wanted = s.Bundle
+	wake(c.toLoad)
 	return nil
 }
 
@@ -134,16 +138,21 @@ func (c *ControlState) stream(r schemas.Record) error {
 	return nil
 }
 
-// wake says that holds that wait may go on.
-func (c *ControlState) wake() {
+// wake makes the one who receives from c look again. It never waits: who has yet to
+// look will see all that is so by now.
+func wake(c chan<- struct{}) {
 	select {
-	case c.thawed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 // Thawed receives when holds that wait are to be evaluated again.
 func (c *ControlState) Thawed() <-chan struct{} { return c.thawed }
+
+// ToLoad receives when Wanted or WantedShadow may have changed. It is for the one who
+// loads bundles.
+func (c *ControlState) ToLoad() <-chan struct{} { return c.toLoad }
 
 // Wanted returns the digest of the bundle that must be loaded, or "" if the
 // active one is loaded already, or there is none.
@@ -177,7 +186,7 @@ func (c *ControlState) Load(p Policy) {
 	c.policy = p
 	close(c.changed)
 	c.changed = make(chan struct{})
-	c.wake()
+	wake(c.thawed)
 }
 
 // LoadShadow makes p the shadow.

@@ -63,6 +63,45 @@ func TestPolicy(t *testing.T) {
 	})
 }
 
+// TestToLoad: who loads bundles is woken by what makes another one wanted, and by
+// nothing else. What comes while he loads is not lost.
+func TestToLoad(t *testing.T) {
+	t.Parallel()
+	one, two := schemas.DigestOf(schemas.Intent{ID: "1"}), schemas.DigestOf(schemas.Intent{ID: "2"})
+	shadow := func(d schemas.Digest) schemas.Record {
+		return controlRecord(schemas.Shadow{By: "boss", Bundle: d, At: time.Now()})
+	}
+	c := NewControlState(controllers())
+	woken := func() bool {
+		select {
+		case <-c.ToLoad():
+			return true
+		default:
+			return false
+		}
+	}
+	if woken() {
+		t.Error("woken before anything is wanted")
+	}
+	must(t, c.Apply(activated(one)))
+	must(t, c.Apply(activated(two)))
+	if !woken() || woken() {
+		t.Error("two activations: want to be woken once")
+	}
+	c.Load(digested{digest: two})
+	must(t, c.Apply(controlRecord(schemas.Freeze{By: "boss", Scope: schemas.Scope{All: true}, At: time.Now()})))
+	must(t, c.Apply(controlRecord(schemas.Thaw{By: "boss", Scope: schemas.Scope{All: true}, At: time.Now()})))
+	if woken() {
+		t.Error("woken by a load, a freeze and a thaw")
+	}
+	for _, d := range []schemas.Digest{one, ""} {
+		must(t, c.Apply(shadow(d)))
+		if !woken() || c.WantedShadow() != d {
+			t.Errorf("not woken for shadow %q: wanted %q", d, c.WantedShadow())
+		}
+	}
+}
+
 // TestStreamMadeAgain: a stream that was made again is not the one that was read.
 func TestStreamMadeAgain(t *testing.T) {
 	t.Parallel()

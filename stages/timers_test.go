@@ -114,7 +114,7 @@ func TestRunTimers(t *testing.T) {
 	mu.Lock()
 	breaks = false
 	mu.Unlock()
-	e.Control.wake()
+	wake(e.Control.thawed)
 	bell.until(t, bad, schemas.Released)
 	stop()
 	running.Wait()

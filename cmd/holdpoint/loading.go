@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/holdpoint/holdpoint/broker"
 	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// loadBundles loads the bundle that is active whenever it is another one.
+// loadBundles loads the bundle that is active whenever it is another one. While it
+// cannot be loaded it is tried again and again.
 func (g *gate) loadBundles(ctx context.Context, log *broker.Log) error {
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
 	wait := newBackOff()
 	for {
 		if wanted := g.control.Wanted(); wanted != "" {
@@ -31,7 +29,7 @@ func (g *gate) loadBundles(ctx context.Context, log *broker.Log) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-ticker.C:
+		case <-g.control.ToLoad():
 		}
 	}
 }
