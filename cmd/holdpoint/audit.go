@@ -140,7 +140,7 @@ pending. After a minute, by the clock of this machine, such a record is missing.
 			if err != nil {
 				return err
 			}
-			if err := output(cmd, report, func(w io.Writer) error { return printReport(w, report) }); err != nil {
+			if err := output(cmd, report, func(w printer) error { return printReport(w, report) }); err != nil {
 				return err
 			}
 			return holds(report)

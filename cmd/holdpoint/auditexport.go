@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -77,7 +76,7 @@ func exportAudit(cmd *cobra.Command, path, since string) (err error) {
 	if err := file.sync(); err != nil {
 		return err
 	}
-	return output(cmd, done, func(w io.Writer) error {
+	return output(cmd, done, func(w printer) error {
 		say(w, "%s: %s more, up to AUDIT/%d", done.File, count(done.Records, "record"), done.Last)
 		return nil
 	})

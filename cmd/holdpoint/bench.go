@@ -127,7 +127,7 @@ func runBench(cmd *cobra.Command, o benchOptions) error {
 	if err != nil {
 		return err
 	}
-	return output(cmd, report, func(w io.Writer) error { return printBench(w, report) })
+	return output(cmd, report, func(w printer) error { return printBench(w, report) })
 }
 
 // bench is one measurement.

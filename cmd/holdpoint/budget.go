@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -54,17 +53,16 @@ of it last.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, page, func(io.Writer) error { return printBudgets(cmd, page) })
+			return output(cmd, page, func(w printer) error { return printBudgets(w, page) })
 		},
 	}
 	connectionFlags(cmd)
 	cmd.Flags().IntVar(&from, "from", 0, "only those of which so many percent are taken")
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
-	cmd.Flags().StringVar(&after, "after", "", "cursor that the list before ended with")
+	pageFlags(cmd, &limit, &after)
 	return cmd
 }
 
-func printBudgets(cmd *cobra.Command, page schemas.BudgetPage) error {
+func printBudgets(w printer, page schemas.BudgetPage) error {
 	rows := make([][]string, len(page.Budgets))
 	for i, b := range page.Budgets {
 		rows[i] = []string{
@@ -76,15 +74,12 @@ func printBudgets(cmd *cobra.Command, page schemas.BudgetPage) error {
 	if page.After != "" {
 		none = "nothing of that is on this page"
 	}
-	if err := tableOf(cmd, "BUDGET KEY FULL TAKEN RESERVED LIMIT LEFT WINDOW BACK BEYOND LAST", rows, none); err != nil {
+	if err := w.list("BUDGET KEY FULL TAKEN RESERVED LIMIT LEFT WINDOW BACK BEYOND LAST", rows, none); err != nil {
 		return err
 	}
-	to := cmd.ErrOrStderr()
-	if page.After != "" {
-		say(to, "holdpoint: %d of %d; for more: --after %s", len(page.Budgets), page.Total, page.After)
-	}
+	w.tellMore(len(page.Budgets), page.Total, page.After)
 	if page.Unread > 0 {
-		say(to, "holdpoint: %d keys were not looked at, of which was taken least often; name a BUDGET to look at more of its own", page.Unread)
+		w.tell("%d keys were not looked at, of which was taken least often; name a BUDGET to look at more of its own", page.Unread)
 	}
 	return nil
 }

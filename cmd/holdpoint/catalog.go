@@ -42,12 +42,12 @@ func catalogListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, found, func(io.Writer) error {
+			return output(cmd, found, func(w printer) error {
 				rows := make([][]string, len(found.Actions))
 				for i, a := range found.Actions {
 					rows[i] = []string{string(a.Action), a.Effect, yes(a.Reversible), yes(a.Idempotent), a.Title}
 				}
-				return tableOf(cmd, "ACTION EFFECT REVERSIBLE IDEMPOTENT TITLE", rows, "the active bundle has no action for you")
+				return w.list("ACTION EFFECT REVERSIBLE IDEMPOTENT TITLE", rows, "the active bundle has no action for you")
 			})
 		},
 	}
@@ -80,7 +80,7 @@ func catalogShowCommand() *cobra.Command {
 			if len(found.Actions) != 1 {
 				return fmt.Errorf("action %s: %w in the catalog", action, schemas.ErrNotFound)
 			}
-			return output(cmd, found.Actions[0], func(w io.Writer) error { return printAction(w, found.Actions[0]) })
+			return output(cmd, found.Actions[0], func(w printer) error { return printAction(w, found.Actions[0]) })
 		},
 	}
 	connectionFlags(cmd)

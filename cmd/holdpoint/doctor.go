@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -64,7 +63,7 @@ func report(cmd *cobra.Command, found []symptom) error {
 	answer := struct {
 		Symptoms []symptom `json:"symptoms"`
 	}{found}
-	err := output(cmd, answer, func(w io.Writer) error {
+	err := output(cmd, answer, func(w printer) error {
 		for _, s := range found {
 			word := "note"
 			if s.Serious {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -60,7 +59,7 @@ func (f *scopeFlags) run(cmd *cobra.Command, word string, does func(client.Opera
 	if err := does(client.Operator{Conn: conn}, cmd.Context(), scope, f.reason); err != nil {
 		return err
 	}
-	return output(cmd, map[string]any{word: scope}, func(w io.Writer) error {
+	return output(cmd, map[string]any{word: scope}, func(w printer) error {
 		say(w, "%s %s", word, scope)
 		return nil
 	})

@@ -174,7 +174,7 @@ func identityListCommand() *cobra.Command {
 				Identities []schemas.Identity `json:"identities"`
 				Removed    []schemas.Name     `json:"removed,omitempty"`
 			}{present, removed}
-			return output(cmd, answer, func(w io.Writer) error { return printIdentities(w, present, removed) })
+			return output(cmd, answer, func(w printer) error { return printIdentities(w, present, removed) })
 		},
 	}
 	connectionFlags(cmd)

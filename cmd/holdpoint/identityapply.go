@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -84,7 +83,7 @@ func applyIdentities(cmd *cobra.Command, o client.Operator, named []schemas.Iden
 		}
 		added = append(added, id.Name)
 	}
-	return output(cmd, map[string][]schemas.Name{"added": added}, func(w io.Writer) error {
+	return output(cmd, map[string][]schemas.Name{"added": added}, func(w printer) error {
 		for _, name := range added {
 			say(w, "added %s", string(name))
 		}

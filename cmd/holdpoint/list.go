@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/holdpoint/holdpoint/schemas"
@@ -30,32 +28,37 @@ admin all of them. What is over is in the audit: see "holdpoint audit tail".`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, page, func(io.Writer) error { return printWaiting(cmd, page) })
+			return output(cmd, page, func(w printer) error { return printWaiting(w, page) })
 		},
 	}
 	connectionFlags(cmd)
 	cmd.Flags().StringVar(&agent, "agent", "", "an admin: intents of one agent")
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
-	cmd.Flags().StringVar(&after, "after", "", "cursor that the list before ended with")
+	pageFlags(cmd, &limit, &after)
 	return cmd
 }
 
-func printWaiting(cmd *cobra.Command, page schemas.HoldPage) error {
+func printWaiting(w printer, page schemas.HoldPage) error {
 	rows := make([][]string, len(page.Holds))
 	for i, h := range page.Holds {
 		rows[i] = []string{string(h.Agent) + "/" + string(h.Intent), string(h.Action), string(h.State), dash(string(h.Queue)), ago(h.Since), left(h.Deadline)}
 	}
-	if err := tableOf(cmd, "INTENT ACTION STATE QUEUE SINCE LEFT", rows, "nothing waits; \"holdpoint show ID\" tells what became of an intent"); err != nil {
+	if err := w.list("INTENT ACTION STATE QUEUE SINCE LEFT", rows, "nothing waits; \"holdpoint show ID\" tells what became of an intent"); err != nil {
 		return err
 	}
-	morePages(cmd, page)
+	w.tellMore(len(page.Holds), page.Total, page.After)
 	return nil
 }
 
-// morePages says how to see the next page, if there is one.
-func morePages(cmd *cobra.Command, page schemas.HoldPage) {
-	if page.After != "" {
-		say(cmd.ErrOrStderr(), "holdpoint: %d of %d; for more: --after %s", len(page.Holds), page.Total, page.After)
+// pageFlags adds the flags that choose a page of a list.
+func pageFlags(cmd *cobra.Command, limit *int, after *string) {
+	cmd.Flags().IntVar(limit, "limit", 50, "how many at most")
+	cmd.Flags().StringVar(after, "after", "", "cursor that the list before ended with")
+}
+
+// tellMore says how to see the page after one of so many, if there is one.
+func (p printer) tellMore(shown, total int, after string) {
+	if after != "" {
+		p.tell("%d of %d; for more: --after %s", shown, total, after)
 	}
 }
 

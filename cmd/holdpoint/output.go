@@ -15,9 +15,16 @@ import (
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
-// output writes the answer of a command to standard output: as JSON if that was
+// printer prints for a person: the answer to standard output, and what is said about it
+// to standard error.
+type printer struct {
+	io.Writer
+	aside io.Writer
+}
+
+// output writes the answer of a command to standard output: as JSON or YAML if that was
 // asked for, else with text.
-func output(cmd *cobra.Command, answer any, text func(io.Writer) error) error {
+func output(cmd *cobra.Command, answer any, text func(printer) error) error {
 	format, err := cmd.Flags().GetString("output")
 	if err != nil {
 		return err
@@ -28,7 +35,7 @@ func output(cmd *cobra.Command, answer any, text func(io.Writer) error) error {
 	case "yaml":
 		return writeYAML(cmd.OutOrStdout(), answer)
 	case "table":
-		return text(cmd.OutOrStdout())
+		return text(printer{cmd.OutOrStdout(), cmd.ErrOrStderr()})
 	default:
 		return usage("--output %q: want table, json or yaml", format)
 	}
@@ -111,12 +118,15 @@ func table(w io.Writer, heading string, rows [][]string) error {
 	return tw.Flush()
 }
 
-// tableOf writes rows as table does. If there are none it tells whoever asked, and the
+// list writes rows as table does. If there are none, it tells whoever asked, and the
 // answer is empty: a heading alone looks like a row that got lost.
-func tableOf(cmd *cobra.Command, heading string, rows [][]string, none string) error {
+func (p printer) list(heading string, rows [][]string, none string) error {
 	if len(rows) == 0 {
-		say(cmd.ErrOrStderr(), "holdpoint: %s", none)
+		p.tell("%s", none)
 		return nil
 	}
-	return table(cmd.OutOrStdout(), heading, rows)
+	return table(p, heading, rows)
 }
+
+// tell says something about the answer.
+func (p printer) tell(format string, args ...any) { say(p.aside, "holdpoint: "+format, args...) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -106,10 +105,10 @@ func runBacktest(cmd *cobra.Command, o backtestOptions, dir string, paths []stri
 		return err
 	}
 	report := b.Report()
-	if err := output(cmd, report, func(w io.Writer) error {
+	if err := output(cmd, report, func(w printer) error {
 		err := printBacktest(w, report)
 		if report.Otherwise > 0 {
-			say(cmd.ErrOrStderr(), "holdpoint: hint: \"holdpoint show AGENT/ID\" tells the story of one; %s", allIn(o.changes))
+			w.tell("hint: \"holdpoint show AGENT/ID\" tells the story of one; %s", allIn(o.changes))
 		}
 		return err
 	}); err != nil {

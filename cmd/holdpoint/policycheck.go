@@ -95,7 +95,7 @@ what others wrote. Mistakes end with exit code 1, warnings with --strict only.`,
 			if err != nil {
 				return fmt.Errorf("checking %s: %w", args[0], err)
 			}
-			if err := output(cmd, c, func(w io.Writer) error { c.write(w, all); return nil }); err != nil {
+			if err := output(cmd, c, func(w printer) error { c.write(w, all); return nil }); err != nil {
 				return err
 			}
 			switch {

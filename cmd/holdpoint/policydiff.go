@@ -72,7 +72,7 @@ func diffBundles(cmd *cobra.Command, o *client.Operator, args []string) error {
 		}
 	}
 	changes := compareFiles(args, files)
-	return output(cmd, changes, func(w io.Writer) error {
+	return output(cmd, changes, func(w printer) error {
 		for _, c := range changes.Files {
 			for line := range bytes.Lines([]byte(c.Diff)) {
 				say(w, "%s", string(bytes.TrimSuffix(line, []byte("\n"))))

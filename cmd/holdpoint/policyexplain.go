@@ -43,7 +43,7 @@ exposure, rate, now, reason, goal.`,
 				return err
 			}
 			e := b.Explain(cmd.Context(), facts, at...)
-			return output(cmd, e, func(w io.Writer) error { tellExplanation(w, facts, e); return nil })
+			return output(cmd, e, func(w printer) error { tellExplanation(w, facts, e); return nil })
 		},
 	}
 	return cmd

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -32,7 +31,7 @@ the files that were rewritten are printed.`,
 			if err != nil {
 				return err
 			}
-			if err := output(cmd, map[string][]string{"changed": changed}, func(w io.Writer) error {
+			if err := output(cmd, map[string][]string{"changed": changed}, func(w printer) error {
 				for _, path := range changed {
 					say(w, "%s", path)
 				}

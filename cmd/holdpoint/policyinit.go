@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -44,7 +43,7 @@ The bundle passes policy check and policy test as it is.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, map[string]any{"files": written, "notes": append([]string{}, notes...)}, func(w io.Writer) error {
+			return output(cmd, map[string]any{"files": written, "notes": append([]string{}, notes...)}, func(w printer) error {
 				for _, path := range written {
 					say(w, "%s", path)
 				}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,7 +42,7 @@ may shorten it to what "holdpoint policy history" shows; a reviewer gives all of
 				Bundle schemas.Digest `json:"bundle"`
 				Out    string         `json:"out"`
 			}{bundle.Digest(), out}
-			return output(cmd, answer, func(w io.Writer) error {
+			return output(cmd, answer, func(w printer) error {
 				say(w, "bundle %s in %s", bundle.Digest().Short(), out)
 				return nil
 			})

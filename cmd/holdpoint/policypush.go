@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,7 +92,7 @@ func push(cmd *cobra.Command, o client.Operator, digest schemas.Digest, archive 
 			return hint(err, "see \"holdpoint doctor\", and the log of the stages")
 		}
 	}
-	err = output(cmd, made, func(w io.Writer) error {
+	err = output(cmd, made, func(w printer) error {
 		if made.Effective {
 			say(w, "active %s", digest.Short())
 		} else {
@@ -155,14 +154,14 @@ func policyHistoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, policies, func(w io.Writer) error { return printPolicies(cmd, w, policies) })
+			return output(cmd, policies, func(w printer) error { return printPolicies(w, policies) })
 		},
 	}
 	connectionFlags(cmd)
 	return cmd
 }
 
-func printPolicies(cmd *cobra.Command, w io.Writer, p schemas.Policies) error {
+func printPolicies(w printer, p schemas.Policies) error {
 	rows := make([][]string, len(p.Past))
 	shown := false
 	for i, a := range p.Past {
@@ -175,7 +174,7 @@ func printPolicies(cmd *cobra.Command, w io.Writer, p schemas.Policies) error {
 		}
 		rows[i] = []string{a.At.Local().Format(time.DateTime), a.Bundle.Short(), string(a.By), state, a.Reason}
 	}
-	if err := tableOf(cmd, "AT BUNDLE BY STATE REASON", rows, "no bundle was activated; \"holdpoint policy push DIR\" activates one"); err != nil {
+	if err := w.list("AT BUNDLE BY STATE REASON", rows, "no bundle was activated; \"holdpoint policy push DIR\" activates one"); err != nil {
 		return err
 	}
 	if p.Quorum > 1 {

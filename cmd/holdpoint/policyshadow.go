@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
@@ -74,7 +73,7 @@ func setShadow(cmd *cobra.Command, digest schemas.Digest, archive []byte, reason
 	answer := struct {
 		Shadow schemas.Digest `json:"shadow"`
 	}{digest}
-	return output(cmd, answer, func(w io.Writer) error {
+	return output(cmd, answer, func(w printer) error {
 		if digest == "" {
 			say(w, "shadow off")
 		} else {
@@ -113,7 +112,7 @@ func shadowReportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, found, func(io.Writer) error { return printShadows(cmd, found) })
+			return output(cmd, found, func(w printer) error { return printShadows(w, found) })
 		},
 	}
 	connectionFlags(cmd)
@@ -155,7 +154,7 @@ func sumShadows(cmd *cobra.Command, a client.Auditor, since uint64) ([]overshado
 	return found, err
 }
 
-func printShadows(cmd *cobra.Command, found []overshadowed) error {
+func printShadows(w printer, found []overshadowed) error {
 	rows := make([][]string, len(found))
 	for i, f := range found {
 		rules := ""
@@ -164,5 +163,5 @@ func printShadows(cmd *cobra.Command, found []overshadowed) error {
 		}
 		rows[i] = []string{f.Shadow.Short(), string(f.Action), f.Active.String(), f.Instead.String(), strconv.Itoa(f.Intents), dash(rules), f.Last.String()}
 	}
-	return tableOf(cmd, "SHADOW ACTION ACTIVE INSTEAD INTENTS RULE LAST", rows, "there is no intent on which a shadow would have decided otherwise")
+	return w.list("SHADOW ACTION ACTIVE INSTEAD INTENTS RULE LAST", rows, "there is no intent on which a shadow would have decided otherwise")
 }

@@ -65,7 +65,7 @@ func (f testFlags) once(cmd *cobra.Command, dir string) error {
 			return err
 		}
 	}
-	if err := output(cmd, results, func(w io.Writer) error { f.write(w, results); return nil }); err != nil {
+	if err := output(cmd, results, func(w printer) error { f.write(w, results); return nil }); err != nil {
 		return err
 	}
 	if failed := results.Failed(); failed > 0 {

@@ -192,12 +192,12 @@ func printSteps(cmd *cobra.Command, steps []broker.Step, word string) error {
 	for i, s := range steps {
 		things[i] = s.Thing
 	}
-	return output(cmd, map[string][]string{word: things}, func(w io.Writer) error {
+	return output(cmd, map[string][]string{word: things}, func(w printer) error {
 		for _, t := range things {
 			say(w, "%s %s", word, t)
 		}
 		if len(things) == 0 {
-			say(cmd.ErrOrStderr(), "holdpoint: everything is there")
+			w.tell("everything is there")
 		}
 		return nil
 	})

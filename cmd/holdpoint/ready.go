@@ -54,7 +54,7 @@ func ready(cmd *cobra.Command, url string) error {
 	if err := schemas.Unmarshal(body, &answer); err != nil {
 		return fmt.Errorf("asking %s: %w", url, err)
 	}
-	err = output(cmd, answer, func(w io.Writer) error {
+	err = output(cmd, answer, func(w printer) error {
 		for _, c := range answer.Conditions {
 			say(w, "%-8s %s", c.Name, wellOr(c))
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -136,7 +135,7 @@ func replayOffline(cmd *cobra.Command, o replayOptions, in *callLog, out decisio
 	err = r.Run(cmd.Context(), in.next)
 	in.meter.done()
 	report := r.Report()
-	if err := output(cmd, report, func(w io.Writer) error { return printReplay(w, report) }); err != nil {
+	if err := output(cmd, report, func(w printer) error { return printReplay(w, report) }); err != nil {
 		return err
 	}
 	return errors.Join(err, in.verdict())

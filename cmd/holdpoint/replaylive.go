@@ -68,7 +68,7 @@ func replayLive(cmd *cobra.Command, o replayOptions, in *callLog, out decisions)
 	err := l.run(cmd.Context(), as, o.parallel)
 	in.meter.done()
 	report := l.report()
-	if err := output(cmd, report, func(w io.Writer) error { return printLive(w, report) }); err != nil {
+	if err := output(cmd, report, func(w printer) error { return printLive(w, report) }); err != nil {
 		return err
 	}
 	return errors.Join(err, in.verdict())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -67,17 +66,16 @@ func reviewListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, page, func(io.Writer) error { return printHolds(cmd, page) })
+			return output(cmd, page, func(w printer) error { return printHolds(w, page) })
 		},
 	}
 	connectionFlags(cmd)
 	cmd.Flags().StringVar(&queue, "queue", "", "one queue; all of yours if empty")
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
-	cmd.Flags().StringVar(&after, "after", "", "cursor that the list before ended with")
+	pageFlags(cmd, &limit, &after)
 	return cmd
 }
 
-func printHolds(cmd *cobra.Command, page schemas.HoldPage) error {
+func printHolds(w printer, page schemas.HoldPage) error {
 	rows := make([][]string, len(page.Holds))
 	for i, h := range page.Holds {
 		rows[i] = []string{
@@ -85,10 +83,10 @@ func printHolds(cmd *cobra.Command, page schemas.HoldPage) error {
 			fmt.Sprintf("%d/%d", h.Votes, h.Quorum), string(h.Queue), ago(h.Since), left(h.Deadline), h.Digest.Short(),
 		}
 	}
-	if err := tableOf(cmd, "INTENT ACTION STATE RISK VOTES QUEUE SINCE LEFT SEEN", rows, "nothing waits for you; \"holdpoint review watch\" shows what comes"); err != nil {
+	if err := w.list("INTENT ACTION STATE RISK VOTES QUEUE SINCE LEFT SEEN", rows, "nothing waits for you; \"holdpoint review watch\" shows what comes"); err != nil {
 		return err
 	}
-	morePages(cmd, page)
+	w.tellMore(len(page.Holds), page.Total, page.After)
 	return nil
 }
 
@@ -113,7 +111,7 @@ func reviewShowCommand() *cobra.Command {
 				return err
 			}
 			defer reviewer.Close()
-			return output(cmd, held.Hold, func(w io.Writer) error { return printHold(w, held, standingsOf(cmd.Context(), reviewer, held)) })
+			return output(cmd, held.Hold, func(w printer) error { return printHold(w, held, standingsOf(cmd.Context(), reviewer, held)) })
 		},
 	}
 	connectionFlags(cmd)
@@ -226,10 +224,10 @@ func printRuling(cmd *cobra.Command, k schemas.Key, r schemas.Ruling) error {
 		err := fmt.Errorf("the decision on %s does not count: %w", k, rulingError(r))
 		return hint(err, "see \"holdpoint show %s\"", k)
 	}
-	return output(cmd, r, func(w io.Writer) error {
+	return output(cmd, r, func(w printer) error {
 		say(w, "%s", string(r.State))
 		if r.Waiting != "" {
-			say(cmd.ErrOrStderr(), "holdpoint: %s still needs %s", k, r.Waiting)
+			w.tell("%s still needs %s", k, r.Waiting)
 		}
 		return nil
 	})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +29,7 @@ func reviewHistoryCommand() *cobra.Command {
 			answer := struct {
 				Decided []schemas.Decided `json:"decided"`
 			}{past}
-			return output(cmd, answer, func(io.Writer) error { return printHistory(cmd, past) })
+			return output(cmd, answer, func(w printer) error { return printHistory(w, past) })
 		},
 	}
 	connectionFlags(cmd)
@@ -38,7 +37,7 @@ func reviewHistoryCommand() *cobra.Command {
 	return cmd
 }
 
-func printHistory(cmd *cobra.Command, past []schemas.Decided) error {
+func printHistory(w printer, past []schemas.Decided) error {
 	rows := make([][]string, len(past))
 	for i, d := range past {
 		counts := "counts"
@@ -47,5 +46,5 @@ func printHistory(cmd *cobra.Command, past []schemas.Decided) error {
 		}
 		rows[i] = []string{d.At.Local().Format(time.DateTime), string(d.Agent) + "/" + string(d.Intent), dash(string(d.Verdict)), counts, d.Digest.Short(), d.Reason}
 	}
-	return tableOf(cmd, "AT INTENT VERDICT RULING SEEN REASON", rows, "the gate keeps no decision of yours")
+	return w.list("AT INTENT VERDICT RULING SEEN REASON", rows, "the gate keeps no decision of yours")
 }

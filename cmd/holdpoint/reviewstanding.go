@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -112,7 +111,7 @@ func grantStanding(cmd *cobra.Command, o grantOptions) error {
 	if err != nil {
 		return err
 	}
-	return output(cmd, s, func(w io.Writer) error {
+	return output(cmd, s, func(w printer) error {
 		say(w, "standing")
 		say(w, "id       %s", s.Key())
 		say(w, "covers   %s", covered(s))
@@ -180,7 +179,7 @@ first, as far as they still approve something.`,
 			answer := struct {
 				Standing []schemas.StandingLine `json:"standing"`
 			}{inEffect(lines, all)}
-			return output(cmd, answer, func(io.Writer) error { return printStanding(cmd, answer.Standing, all) })
+			return output(cmd, answer, func(w printer) error { return printStanding(w, answer.Standing, all) })
 		},
 	}
 	connectionFlags(cmd)
@@ -200,7 +199,7 @@ func inEffect(lines []schemas.StandingLine, all bool) []schemas.StandingLine {
 	return kept
 }
 
-func printStanding(cmd *cobra.Command, lines []schemas.StandingLine, all bool) error {
+func printStanding(w printer, lines []schemas.StandingLine, all bool) error {
 	none := "no standing approval in your queues approves anything; --all lists those that are over"
 	if all {
 		none = "there are no standing approvals in your queues; \"holdpoint review standing grant\" gives one"
@@ -209,7 +208,7 @@ func printStanding(cmd *cobra.Command, lines []schemas.StandingLine, all bool) e
 	for i, l := range lines {
 		rows[i] = []string{l.Key().String(), standingState(l), fmt.Sprintf("%d/%d", l.Used, l.Uses), left(l.Until), string(l.Reviewer), string(l.Queue), string(l.Action), dash(l.When), l.Reason}
 	}
-	return tableOf(cmd, "STANDING STATE USED LEFT REVIEWER QUEUE ACTION WHEN REASON", rows, none)
+	return w.list("STANDING STATE USED LEFT REVIEWER QUEUE ACTION WHEN REASON", rows, none)
 }
 
 // standingState says in a word or two whether a standing approval still approves.
@@ -267,9 +266,9 @@ func revokeStanding(cmd *cobra.Command, id, reason string) error {
 	if err != nil {
 		return err
 	}
-	return output(cmd, revocation, func(w io.Writer) error {
+	return output(cmd, revocation, func(w printer) error {
 		say(w, "revoked")
-		say(cmd.ErrOrStderr(), "holdpoint: %s was used %d of %d times", line.Key(), line.Used, line.Uses)
+		w.tell("%s was used %d of %d times", line.Key(), line.Used, line.Uses)
 		return nil
 	})
 }

@@ -39,7 +39,7 @@ ID is AGENT/ID, or an id alone if it is unique among what waits.`,
 				Records []schemas.Copy  `json:"records"`
 				Status  *schemas.Status `json:"status,omitempty"`
 			}{copies(records), agent}
-			return output(cmd, answer, func(w io.Writer) error { return tellStory(w, records, agent) })
+			return output(cmd, answer, func(w printer) error { return tellStory(w, records, agent) })
 		},
 	}
 	connectionFlags(cmd)

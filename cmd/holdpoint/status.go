@@ -29,7 +29,7 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return output(cmd, status, func(w io.Writer) error { return printStatusOf(w, status) })
+			return output(cmd, status, func(w printer) error { return printStatusOf(w, status) })
 		},
 	}
 	connectionFlags(cmd)

@@ -115,7 +115,7 @@ func dryRun(cmd *cobra.Command, agent client.Agent, p client.Proposal) error {
 	if err != nil {
 		return err
 	}
-	return output(cmd, schemas.Check{}, func(w io.Writer) error {
+	return output(cmd, schemas.Check{}, func(w printer) error {
 		say(w, "well formed")
 		return nil
 	})
@@ -247,7 +247,7 @@ func refusedBecause(s schemas.Status) string {
 
 // writeStatus writes the state on a line of its own, then what else there is.
 func writeStatus(cmd *cobra.Command, s schemas.Status) error {
-	return output(cmd, s, func(w io.Writer) error {
+	return output(cmd, s, func(w printer) error {
 		say(w, "%s", string(s.State))
 		lines := [][2]string{
 			{"intent", string(s.Agent) + "/" + string(s.Intent)},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -41,7 +40,7 @@ func versionCommand() *cobra.Command {
 		Example: "  holdpoint version -o json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return output(cmd, version(), func(w io.Writer) error {
+			return output(cmd, version(), func(w printer) error {
 				b := version()
 				_, err := fmt.Fprintf(w, "holdpoint %s (commit %s, %s, %s/%s)\n", b.Version, b.Commit, b.Go, b.OS, b.Arch)
 				return err

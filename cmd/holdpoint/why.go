@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -122,7 +121,7 @@ func tellAgent(cmd *cobra.Command, a client.Agent, k schemas.Key) error {
 		return err
 	}
 	t := told{Agent: s.Agent, Intent: s.Intent, State: s.State, Code: s.Code, Tell: s.Tell, Deadline: s.Deadline}
-	return output(cmd, t, func(w io.Writer) error {
+	return output(cmd, t, func(w printer) error {
 		say(w, "%s is %s%s", schemas.Key{Agent: t.Agent, ID: t.Intent}, string(t.State), until(s))
 		if t.Code != "" {
 			say(w, "because %s", string(t.Code))
@@ -193,7 +192,7 @@ func explainIntent(cmd *cobra.Command, e evidence, shelf *shelf) error {
 	}
 	done()
 	r.evidence = e
-	if err := output(cmd, r, func(w io.Writer) error { return r.tell(w, records) }); err != nil {
+	if err := output(cmd, r, func(w printer) error { return r.tell(w, records) }); err != nil {
 		return err
 	}
 	return r.failure(shelf)
