@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
@@ -44,12 +43,12 @@ of it last.`,
 			if len(args) > 0 {
 				budget = args[0]
 			}
-			conn, _, err := dial(cmd, adminRoles()...)
+			o, err := dialOperator(cmd, adminRoles()...)
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			page, err := client.Operator{Conn: conn}.Budgets(cmd.Context(), budget, from, limit, after)
+			defer o.Close()
+			page, err := o.Budgets(cmd.Context(), budget, from, limit, after)
 			if err != nil {
 				return err
 			}

@@ -63,6 +63,12 @@ func dialAs(cmd *cobra.Command, key identity.KeyFile, roles ...schemas.Role) (*c
 	return conn, err
 }
 
+// dialOperator connects as an operator in one of the roles.
+func dialOperator(cmd *cobra.Command, roles ...schemas.Role) (client.Operator, error) {
+	conn, _, err := dial(cmd, roles...)
+	return client.Operator{Conn: conn}, err
+}
+
 func article(r schemas.Role) string {
 	if strings.ContainsRune("aeiou", rune(r[0])) {
 		return "an " + string(r)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
@@ -38,12 +37,11 @@ something keeps intents from going on.`,
 		Example: "  holdpoint doctor",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, _, err := dial(cmd, adminRoles()...)
+			o, err := dialOperator(cmd, adminRoles()...)
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			o := client.Operator{Conn: conn}
+			defer o.Close()
 			status, err := o.Gate(cmd.Context())
 			if err != nil {
 				return hint(err, "the broker answers and the gate does not: is a process with the execute stage running?")

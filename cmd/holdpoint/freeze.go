@@ -51,12 +51,12 @@ func (f *scopeFlags) run(cmd *cobra.Command, word string, does func(client.Opera
 	if err != nil {
 		return err
 	}
-	conn, _, err := dial(cmd, schemas.RolePolicyAdmin)
+	o, err := dialOperator(cmd, schemas.RolePolicyAdmin)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err := does(client.Operator{Conn: conn}, cmd.Context(), scope, f.reason); err != nil {
+	defer o.Close()
+	if err := does(o, cmd.Context(), scope, f.reason); err != nil {
 		return err
 	}
 	return output(cmd, map[string]any{word: scope}, func(w printer) error {

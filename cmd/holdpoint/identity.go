@@ -161,12 +161,12 @@ func identityListCommand() *cobra.Command {
 		Example: "  holdpoint identity list -o json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, _, err := dial(cmd, adminRoles()...)
+			o, err := dialOperator(cmd, adminRoles()...)
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			present, removed, err := client.Operator{Conn: conn}.Identities(cmd.Context(), "")
+			defer o.Close()
+			present, removed, err := o.Identities(cmd.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -212,16 +212,15 @@ name is never used again.`,
 		Example: "  holdpoint identity remove billing --reason 'retired'",
 		Args:    takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, _, err := dial(cmd, schemas.RoleIdentityAdmin)
+			o, err := dialOperator(cmd, schemas.RoleIdentityAdmin)
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			operator := client.Operator{Conn: conn}
-			if err := operator.Remove(cmd.Context(), schemas.Name(args[0]), reason); err != nil {
+			defer o.Close()
+			if err := o.Remove(cmd.Context(), schemas.Name(args[0]), reason); err != nil {
 				return err
 			}
-			status, err := operator.Gate(cmd.Context())
+			status, err := o.Gate(cmd.Context())
 			if err == nil && !status.Embedded {
 				say(cmd.ErrOrStderr(), "holdpoint: hint: take %s out of the users of every server and reload them, to close its connections", args[0])
 			}

@@ -31,12 +31,12 @@ history" (at least 12 hexadecimal digits).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var o *client.Operator
 			if len(args) == 1 || !isDir(args[0]) || !isDir(args[1]) {
-				conn, _, err := dial(cmd, adminRoles()...)
+				admin, err := dialOperator(cmd, adminRoles()...)
 				if err != nil {
 					return err
 				}
-				defer conn.Close()
-				o = &client.Operator{Conn: conn}
+				defer admin.Close()
+				o = &admin
 			}
 			return diffBundles(cmd, o, args)
 		},

@@ -16,11 +16,6 @@ import (
 // loadWithin is how long a command waits for the stages to load a bundle.
 const loadWithin = 30 * time.Second
 
-func dialPolicyAdmin(cmd *cobra.Command) (client.Operator, error) {
-	conn, _, err := dial(cmd, schemas.RolePolicyAdmin)
-	return client.Operator{Conn: conn}, err
-}
-
 // bundleToUse loads a bundle from a directory, for a command that would change
 // something with it.
 func bundleToUse(dir string) (*rules.Bundle, error) {
@@ -66,7 +61,7 @@ What waits is evaluated again by the new rules.`,
 			if err != nil {
 				return err
 			}
-			o, err := dialPolicyAdmin(cmd)
+			o, err := dialOperator(cmd, schemas.RolePolicyAdmin)
 			if err != nil {
 				return err
 			}
@@ -145,12 +140,12 @@ func policyHistoryCommand() *cobra.Command {
 		Example: "  holdpoint policy history -o json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, _, err := dial(cmd, adminRoles()...)
+			o, err := dialOperator(cmd, adminRoles()...)
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			policies, err := client.Operator{Conn: conn}.Policies(cmd.Context())
+			defer o.Close()
+			policies, err := o.Policies(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -198,7 +193,7 @@ activated with the quorum that it had.`,
   holdpoint policy rollback 9f2c41d07be8 --reason 'back to last week'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := dialPolicyAdmin(cmd)
+			o, err := dialOperator(cmd, schemas.RolePolicyAdmin)
 			if err != nil {
 				return err
 			}

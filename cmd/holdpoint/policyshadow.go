@@ -62,7 +62,7 @@ func shadowOffCommand() *cobra.Command {
 }
 
 func setShadow(cmd *cobra.Command, digest schemas.Digest, archive []byte, reason string) error {
-	o, err := dialPolicyAdmin(cmd)
+	o, err := dialOperator(cmd, schemas.RolePolicyAdmin)
 	if err != nil {
 		return err
 	}

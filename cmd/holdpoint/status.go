@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdpoint/holdpoint/client"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
@@ -20,12 +19,12 @@ func statusCommand() *cobra.Command {
   holdpoint status -o json --key holdpoint-data/admin/policy-admin.key`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, _, err := dial(cmd, adminRoles()...)
+			o, err := dialOperator(cmd, adminRoles()...)
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			status, err := client.Operator{Conn: conn}.Gate(cmd.Context())
+			defer o.Close()
+			status, err := o.Gate(cmd.Context())
 			if err != nil {
 				return err
 			}
