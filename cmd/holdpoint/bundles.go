@@ -71,6 +71,29 @@ func (s *shelf) get(ctx context.Context, digest schemas.Digest) (*rules.Bundle, 
 	return b, nil
 }
 
+// bundleStore is where the archives of bundles are: the broker, or a gate that is asked.
+type bundleStore interface {
+	// Bundle returns what is stored under a digest. It may be anything.
+	Bundle(ctx context.Context, digest schemas.Digest) ([]byte, error)
+}
+
+// storedBundle reads the bundle that is stored under a digest, and makes sure that it is
+// the one.
+func storedBundle(ctx context.Context, from bundleStore, digest schemas.Digest) (*rules.Bundle, error) {
+	archive, err := from.Bundle(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := rules.Read(archive)
+	if err != nil {
+		return nil, fmt.Errorf("reading bundle %s: %w", digest.Short(), err)
+	}
+	if bundle.Digest() != digest {
+		return nil, fmt.Errorf("reading bundle %s: %w: what is stored is %s", digest.Short(), schemas.ErrInvalid, bundle.Digest().Short())
+	}
+	return bundle, nil
+}
+
 // unused returns an error that names a bundle that was given and that no record
 // names.
 func (s *shelf) unused() error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/holdpoint/holdpoint/broker"
-	"github.com/holdpoint/holdpoint/rules"
 	"github.com/holdpoint/holdpoint/schemas"
 )
 
@@ -41,7 +40,7 @@ func (g *gate) loadShadow(ctx context.Context, log *broker.Log) {
 	if wanted == "" || wanted == g.noShadow {
 		return
 	}
-	bundle, err := readBundle(ctx, log, wanted)
+	bundle, err := storedBundle(ctx, log, wanted)
 	if err != nil {
 		g.noShadow = wanted
 		g.Log.Error().Err(err).Str("bundle", wanted.Short()).Msg("loading the shadow bundle; going on without it")
@@ -51,24 +50,8 @@ func (g *gate) loadShadow(ctx context.Context, log *broker.Log) {
 	g.Log.Info().Str("bundle", wanted.Short()).Msg("the shadow bundle is loaded")
 }
 
-// readBundle returns the bundle that is stored under digest, and that has it.
-func readBundle(ctx context.Context, log *broker.Log, digest schemas.Digest) (*rules.Bundle, error) {
-	archive, err := log.Bundle(ctx, digest)
-	if err != nil {
-		return nil, err
-	}
-	bundle, err := rules.Read(archive)
-	if err != nil {
-		return nil, err
-	}
-	if bundle.Digest() != digest {
-		return nil, fmt.Errorf("%w: what is stored as %s is %s", schemas.ErrInvalid, digest.Short(), bundle.Digest().Short())
-	}
-	return bundle, nil
-}
-
 func (g *gate) loadBundle(ctx context.Context, log *broker.Log, digest schemas.Digest) error {
-	bundle, err := readBundle(ctx, log, digest)
+	bundle, err := storedBundle(ctx, log, digest)
 	if err != nil {
 		return err
 	}

@@ -233,19 +233,3 @@ func earlier(p schemas.Policies, args []string) (schemas.Activated, error) {
 	}
 	return schemas.Activated{}, fmt.Errorf("rolling back: %w: no other bundle was active before", schemas.ErrNotFound)
 }
-
-// storedBundle reads a bundle from the gate, and makes sure that it is the one.
-func storedBundle(ctx context.Context, c *client.Conn, digest schemas.Digest) (*rules.Bundle, error) {
-	archive, err := c.Bundle(ctx, digest)
-	if err != nil {
-		return nil, err
-	}
-	bundle, err := rules.Read(archive)
-	if err != nil {
-		return nil, fmt.Errorf("reading bundle %s: %w", digest.Short(), err)
-	}
-	if bundle.Digest() != digest {
-		return nil, fmt.Errorf("reading bundle %s: %w: what is stored is %s", digest.Short(), schemas.ErrInvalid, bundle.Digest().Short())
-	}
-	return bundle, nil
-}
