@@ -126,8 +126,8 @@ func (b *budgets) forget(now time.Time, seq uint64) {
 	b.most = max(plenty, 2*len(b.latest))
 }
 
-// forgetReplaced drops the records that only intents name that have expired at a time.
-// It is the time of what policies limit: that stands still while AUDIT does.
+// forgetReplaced drops the replaced records that, by a time, only intents can name that
+// have expired. The time is that of BUDGETS, which stands still while AUDIT does.
 func (b *budgets) forgetReplaced(now time.Time) {
 	over := now.Add(-schemas.MaxLifetime - margin)
 	for len(b.replaced) > 0 && b.replaced[0].at.Before(over) {

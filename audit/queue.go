@@ -129,18 +129,18 @@ func (v *Verifier) judgeDue() {
 	}
 }
 
-// progress is how far AUDIT was read: to what it got by then, and to what was taken by
-// then of what policies limit.
-type progress struct{ copied, taken time.Time }
+// progress is how far AUDIT was read: when the latest record was copied, and when the
+// latest of BUDGETS among them was written.
+type progress struct{ copied, told time.Time }
 
-// advance notes what is judged by now: what was written by the time of v.next, and
-// copied no more than the lag after that.
+// advance moves on what is judged. What was written by v.next is copied within the lag
+// after that, and judged within another.
 func (v *Verifier) advance() {
 	if v.now.Sub(v.next.copied) <= 2*v.cfg.Lag {
 		return
 	}
 	v.judged, v.next = v.next, progress{v.now, v.budgets.told}
-	v.budgets.forgetReplaced(v.judged.taken)
+	v.budgets.forgetReplaced(v.judged.told)
 }
 
 // lane is one stream, as far as it was read.

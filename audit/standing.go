@@ -90,8 +90,8 @@ func (s *standings) revoke(which mark, now moment) {
 	s.revoked[which] = r
 }
 
-// castStanding returns who gave the standing approval that a vote of h names, or why it does
-// not count.
+// castStanding returns who gave the standing approval that a vote of h names, or why it
+// does not count.
 func (v *Verifier) castStanding(h *hold, vote schemas.Vote) (*member, error) {
 	p := vote.Decision
 	if err := v.reached(p); err != nil {
