@@ -35,8 +35,8 @@ type Budget struct {
 	window window
 }
 
-// Charge returns what takes an amount of the budget at a moment, for a key. It is the
-// one place that says what counts.
+// Charge returns the charge of an amount at a moment, for a key. Nothing else says from
+// when on what was taken counts.
 func (b Budget) Charge(key string, amount int64, now time.Time) Charge {
 	return Charge{
 		Budget: b.ID, Key: key, Amount: amount, Limit: b.Limit,

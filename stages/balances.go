@@ -49,7 +49,7 @@ func (a *Answer) budgets(ctx context.Context, q schemas.Question, most int) (sch
 	if err != nil {
 		return schemas.Answer{}, err
 	}
-	budgets, behind, err := askedFor(policy, q)
+	budgets, place, err := askedFor(policy, q)
 	if err != nil {
 		return schemas.Answer{}, err
 	}
@@ -61,13 +61,9 @@ func (a *Answer) budgets(ctx context.Context, q schemas.Question, most int) (sch
 	found = slices.DeleteFunc(found, func(t touched) bool { return !full(t.taken, t.Limit, q.From) })
 	slices.SortFunc(found, byShare)
 	page := schemas.BudgetPage{Bundle: policy.Digest(), Budgets: []schemas.BudgetLine{}, Total: len(found), Unread: unread}
-	start, _ := slices.BinarySearchFunc(found, behind, func(t touched, behind *touched) int {
-		if behind == nil {
-			return 1
-		}
-		return cmp.Or(byShare(t, *behind), -1) // the place itself is behind us
-	})
-	found = found[start:]
+	if place != nil {
+		found = slices.DeleteFunc(found, func(t touched) bool { return byShare(t, *place) <= 0 })
+	}
 	if size := pageSize(q); len(found) > size {
 		found = found[:size]
 		page.After = found[size-1].cursor()
@@ -86,13 +82,13 @@ func (a *Answer) budgets(ctx context.Context, q schemas.Question, most int) (sch
 	return schemas.Answer{Budgets: &page}, nil
 }
 
-// askedFor returns the budgets that a question is about, and the place behind which the
-// page begins, if it is not the first.
+// askedFor returns the budgets that a question is about, and the place in the order
+// behind which the page begins: nil for the first page.
 func askedFor(policy Policy, q schemas.Question) ([]rules.Budget, *touched, error) {
 	if q.From < 0 || q.From > 100 {
 		return nil, nil, fmt.Errorf("%w: from %d percent on; want 0 to 100", schemas.ErrInvalid, q.From)
 	}
-	behind, err := parseTouched(q.After)
+	place, err := parseTouched(q.After)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +99,7 @@ func askedFor(policy Policy, q schemas.Question) ([]rules.Budget, *touched, erro
 			return nil, nil, fmt.Errorf("budget %q: %w in bundle %s", q.Budget, schemas.ErrNotFound, policy.Digest().Short())
 		}
 	}
-	return budgets, behind, nil
+	return budgets, place, nil
 }
 
 // touched returns of which budgets something counts that was taken, for which keys, and

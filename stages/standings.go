@@ -145,8 +145,8 @@ type holdState struct {
 	at   schemas.Record
 }
 
-// countStanding lets a standing approval count on a hold if it may, helps and has uses left,
-// and returns the next state of the hold, or nil.
+// countStanding lets a standing approval count on a hold if it may, helps and has uses
+// left, and returns the next state of the hold, or nil.
 func (e *Execute) countStanding(ctx context.Context, h schemas.Hold, at schemas.Record, g standing) (*holdState, error) {
 	reviewer, known := e.Names.ByName(g.Reviewer)
 	if !known || len(h.Votes) >= schemas.MaxVotes {
