@@ -70,13 +70,17 @@ func (e *export) begin() error {
 
 // whole finds the last line of a file, and returns where what is whole of it ends.
 func (e *export) whole() (int64, error) {
-	if info, err := e.file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return 0, errors.Join(err, errors.New("it is no file"))
-	}
-	if strings.HasSuffix(e.path, ".gz") {
+	info, err := e.file.Stat()
+	switch {
+	case err != nil:
+		return 0, err
+	case !info.Mode().IsRegular():
+		return 0, errors.New("it is no file")
+	case strings.HasSuffix(e.path, ".gz"):
 		return e.wholeMembers()
+	default:
+		return e.wholeLines()
 	}
-	return e.wholeLines()
 }
 
 // wholeLines looks at the end of the file alone.

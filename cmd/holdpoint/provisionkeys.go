@@ -82,7 +82,6 @@ func both(a, b []schemas.Role) []schemas.Role {
 // admins, and with --nats those whom CONTROL names. Keys of the gateway's identities
 // that are not there are made.
 func registered(cmd *cobra.Command, o provisionOptions) ([]schemas.Identity, error) {
-	names := identity.NewRegistry(nil)
 	if o.nats == "" {
 		if err := o.firstAdmins(); err != nil {
 			return nil, err
@@ -92,16 +91,9 @@ func registered(cmd *cobra.Command, o provisionOptions) ([]schemas.Identity, err
 	if err != nil {
 		return nil, err
 	}
-	if o.nats != "" {
-		g, err := openProvision(cmd, o)
-		if err != nil {
-			return nil, err
-		}
-		defer g.close()
-		if _, err := g.activeSystems(cmd.Context()); err != nil {
-			return nil, err
-		}
-		names = g.names
+	names, err := namesInControl(cmd, o)
+	if err != nil {
+		return nil, err
 	}
 	first := slices.DeleteFunc(adminRoles(), func(role schemas.Role) bool {
 		_, ever := names.Ever(schemas.Name(role))
@@ -121,6 +113,22 @@ func registered(cmd *cobra.Command, o provisionOptions) ([]schemas.Identity, err
 		all = append(all, schemas.Identity{Name: schemas.Name(role), Role: role, Key: public})
 	}
 	return all, nil
+}
+
+// namesInControl returns those whom CONTROL names; without --nats, nobody.
+func namesInControl(cmd *cobra.Command, o provisionOptions) (*identity.Registry, error) {
+	if o.nats == "" {
+		return identity.NewRegistry(nil), nil
+	}
+	g, err := openProvision(cmd, o)
+	if err != nil {
+		return nil, err
+	}
+	defer g.close()
+	if _, err := g.activeSystems(cmd.Context()); err != nil {
+		return nil, err
+	}
+	return g.names, nil
 }
 
 // firstAdmins makes the keys of the first admins, if those of the gateway's identities
