@@ -28,6 +28,25 @@ func verifyForgetfullyFrom(records []schemas.Record, from int, last time.Time) a
 	return v.Finish(last.Add(time.Hour))
 }
 
+// reader returns what lets v read the records that h got since the last time.
+func reader(v *audit.Verifier, h *history) func() {
+	n := 0
+	return func() {
+		for _, r := range h.records[n:] {
+			n++
+			v.Add(uint64(n), r)
+		}
+	}
+}
+
+// nothing fails the test if something was found, or is pending.
+func nothing(t *testing.T, got audit.Report) {
+	t.Helper()
+	if got.First() != nil || got.Pending > 0 {
+		t.Errorf("%d pending and %v, want nothing", got.Pending, got.First())
+	}
+}
+
 // TestForgetsBudgets: of budgets that are used for an hour each, over two months, those
 // of a month are known, and of all others the last record and nothing else.
 func TestForgetsBudgets(t *testing.T) {
@@ -36,13 +55,8 @@ func TestForgetsBudgets(t *testing.T) {
 	h := newHistory(t)
 	doubted := newTaking(h, "doubted")
 	late := doubted.take(h.refund(releases), 60, nil).release(doubted.names).claim("runner").doubt()
-	v, n := verifier(nil), 0
-	read := func() {
-		for _, r := range h.records[n:] {
-			n++
-			v.Add(uint64(n), r)
-		}
-	}
+	v := verifier(nil)
+	read := reader(v, h)
 	for key := range keys {
 		b := newTaking(h, fmt.Sprint(key))
 		b.window = time.Hour
@@ -73,9 +87,7 @@ func TestForgetsBudgets(t *testing.T) {
 	if got, want := v.Remembered(), (audit.Remembered{Budgets: 1, Records: 1 + keys + 4, Shares: 1}); got != want {
 		t.Errorf("kept %+v, want %+v", got, want)
 	}
-	if got := v.Finish(h.now); got.First() != nil || got.Pending > 0 {
-		t.Errorf("%d pending and %v", got.Pending, got.First())
-	}
+	nothing(t, v.Finish(h.now))
 }
 
 // TestForgetsByTheClockOfBudgets: when AUDIT gets many budgets long after they were used,
@@ -92,9 +104,7 @@ func TestForgetsByTheClockOfBudgets(t *testing.T) {
 	b.take(h.refund(releases), 40, nil).release(b.names)
 	h.wait(month + 2*time.Hour)
 	h.standing("ann")
-	if got := verify(copiedAtOnce(h.records), h.now.Add(time.Hour)); got.First() != nil || got.Pending > 0 {
-		t.Errorf("%d pending and %v", got.Pending, got.First())
-	}
+	nothing(t, verify(copiedAtOnce(h.records), h.now.Add(time.Hour)))
 }
 
 // TestForgetsRecordsOfABudget: of a budget that is in use for ever, the records of a few
@@ -117,9 +127,7 @@ func TestForgetsRecordsOfABudget(t *testing.T) {
 			t.Fatalf("after %d uses: kept %+v", n, got)
 		}
 	}
-	if got := v.Finish(h.now); got.First() != nil || got.Pending > 0 {
-		t.Errorf("%d pending and %v", got.Pending, got.First())
-	}
+	nothing(t, v.Finish(h.now))
 }
 
 // TestForgetsStandings: of standing approvals, and of what revokes them, those of eleven
@@ -127,7 +135,8 @@ func TestForgetsRecordsOfABudget(t *testing.T) {
 func TestForgetsStandings(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
-	v, n := verifier(nil), 0
+	v := verifier(nil)
+	read := reader(v, h)
 	for given := range 1500 {
 		a := h.standing("ann")
 		a.vote(h.refund(parks(1)).park()).release().claim("runner").report(schemas.Done)
@@ -135,10 +144,7 @@ func TestForgetsStandings(t *testing.T) {
 			a.revoke("bob")
 		}
 		h.wait(time.Hour)
-		for _, r := range h.records[n:] {
-			n++
-			v.Add(uint64(n), r)
-		}
+		read()
 		if got := v.Remembered(); got.Standings+got.Revocations > audit.Plenty+1 || got.Records > 0 {
 			t.Fatalf("after %d standing approvals: kept %+v", given, got)
 		}
@@ -146,18 +152,13 @@ func TestForgetsStandings(t *testing.T) {
 	for range 3 {
 		h.wait(32 * day)
 		h.standing("ann")
-		for _, r := range h.records[n:] {
-			n++
-			v.Add(uint64(n), r)
-		}
+		read()
 	}
 	v.Forget()
 	if got := v.Remembered(); got.Standings != 2 || got.Revocations != 0 {
 		t.Errorf("kept %+v, want the last two standing approvals", got)
 	}
-	if got := v.Finish(h.now); got.First() != nil || got.Pending > 0 {
-		t.Errorf("%d pending and %v", got.Pending, got.First())
-	}
+	nothing(t, v.Finish(h.now))
 }
 
 // TestForgetsNothingOfUse: whatever the time between stories, who forgets as soon as

@@ -47,7 +47,7 @@ func openExport(path string) (*export, error) {
 		err = errors.New("it is something else")
 	}
 	if err == nil {
-		err = private(f)
+		err = checkPrivate(f)
 	}
 	if err != nil {
 		err = hint(fmt.Errorf("opening the export %s: %w", path, err), "name another file; this one was left alone")

@@ -36,7 +36,7 @@ func createLineFile(path, of string) (*lineFile, error) {
 
 // emptied makes an open file empty, if only its owner may open it.
 func emptied(f *os.File) error {
-	if err := private(f); err != nil {
+	if err := checkPrivate(f); err != nil {
 		return err
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {

@@ -12,9 +12,9 @@ func openPrivate(path string, flag int) (*os.File, error) {
 	return os.OpenFile(path, flag|os.O_CREATE, 0o600)
 }
 
-// private makes sure that nobody else may open what is written, whoever made the file.
+// checkPrivate makes sure that nobody else may open what is written, whoever made the file.
 // What is no file, such as a pipe, has rights of its own.
-func private(f *os.File) error {
+func checkPrivate(f *os.File) error {
 	info, err := f.Stat()
 	if err == nil && info.Mode().IsRegular() && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		err = fmt.Errorf("others may open it (%s); \"chmod 600\" keeps them out", info.Mode().Perm())
