@@ -219,7 +219,7 @@ func (g *gate) apply(r schemas.Record) error {
 	if err := errors.Join(controlled, named); err != nil {
 		g.Log.Warn().Err(err).Str("subject", r.Subject).Uint64("seq", r.Seq).Msg("a record of CONTROL has no effect")
 	}
-	// Nobody is looked for who was not removed by it.
+	// A removal that has no effect is no reason to look at everyone who is connected.
 	if s, err := schemas.ParseSubject(r.Subject); err == nil && s.About == "removal" && named == nil {
 		g.index.LookAt(s.Record)
 		if g.Removed != nil {

@@ -160,7 +160,7 @@ func printPolicies(w printer, p schemas.Policies) error {
 	rows := make([][]string, len(p.Past))
 	shown := false
 	for i, a := range p.Past {
-		state := "waits for " + fmt.Sprint(a.Missing) + " more"
+		state := fmt.Sprintf("waits for %d more", a.Missing)
 		switch {
 		case a.Effective && !shown:
 			state, shown = "active", true
