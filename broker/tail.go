@@ -196,7 +196,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(d):
-		return nil
+		return ctx.Err() // both may be over
 	}
 }
 
