@@ -131,12 +131,13 @@ func makeFiles(t *testing.T, dir string) {
 	must(t, os.Mkdir(filepath.Join(dir, "keys"), 0o700))
 	must(t, os.Symlink(filepath.Join("..", "billing.key"), filepath.Join(dir, "keys", "billing.key")))
 	for name, text := range map[string]string{
-		"refund":      "#!/bin/sh\ncat\n",
-		"decider":     "#!/bin/sh\ncat > /dev/null\n",
-		"refund.json": `{"order": "A-18", "cents": 1250}`,
-		"intent.json": `{"action": "banking.read_file", "params": {"file_path": "bill.txt"}}`,
-		"calls.jsonl": `{"session": "one", "agent": "billing", "action": "shop.refund", "params": {"order": "A-20", "cents": 1250}}` + "\n",
-		"tools.json":  `[{"name": "refund", "inputSchema": {"type": "object", "additionalProperties": false}}]`,
+		"refund":        "#!/bin/sh\ncat\n",
+		"decider":       "#!/bin/sh\ncat > /dev/null\n",
+		"tell-the-team": "#!/bin/sh\ncat > /dev/null\n",
+		"refund.json":   `{"order": "A-18", "cents": 1250}`,
+		"intent.json":   `{"action": "banking.read_file", "params": {"file_path": "bill.txt"}}`,
+		"calls.jsonl":   `{"session": "one", "agent": "billing", "action": "shop.refund", "params": {"order": "A-20", "cents": 1250}}` + "\n",
+		"tools.json":    `[{"name": "refund", "inputSchema": {"type": "object", "additionalProperties": false}}]`,
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700))
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +67,25 @@ done is not known. Redirects are not followed.`,
 	return cmd
 }
 
+// handler returns what performs an action, if it can be asked at all: one that cannot
+// would fail whatever is released.
+func (o executeOptions) handler() (client.Handler, error) {
+	if o.url == "" {
+		p := program{path: o.program, pass: o.pass}
+		return byProgram(p), p.check("--exec")
+	}
+	service, err := url.Parse(o.url)
+	if err != nil || !slices.Contains([]string{"http", "https"}, service.Scheme) || service.Host == "" {
+		return nil, hint(usage("--http %s: not the URL of a service", o.url), "it looks like http://127.0.0.1:9000/actions")
+	}
+	return byHTTP(o.url), nil
+}
+
 func execute(cmd *cobra.Command, o executeOptions) error {
+	perform, err := o.handler()
+	if err != nil {
+		return err
+	}
 	conn, key, err := dial(cmd, schemas.RoleExecutor)
 	if err != nil {
 		return err
@@ -74,10 +94,6 @@ func execute(cmd *cobra.Command, o executeOptions) error {
 	systems := o.systems
 	if len(systems) == 0 {
 		systems = key.Systems
-	}
-	perform := byProgram(program{path: o.program, pass: o.pass})
-	if o.url != "" {
-		perform = byHTTP(o.url)
 	}
 	say(cmd.ErrOrStderr(), "holdpoint: %s performs actions on %s", string(conn.Name()), strings.Join(systems, ", "))
 	return client.Executor{Conn: conn}.Run(cmd.Context(), systems, o.width, func(ctx context.Context, t client.Task) (any, error) {
@@ -155,7 +171,7 @@ func resultOf(output []byte) any {
 const httpRetry = time.Second
 
 // byHTTP performs actions with a service.
-func byHTTP(url string) client.Handler {
+func byHTTP(service string) client.Handler {
 	c := &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		// On a connection that is used again the transport repeats a request that
@@ -168,7 +184,7 @@ func byHTTP(url string) client.Handler {
 			return nil, err
 		}
 		for {
-			result, err := post(ctx, c, url, t.Key, body)
+			result, err := post(ctx, c, service, t.Key, body)
 			if err == nil || !errors.Is(err, client.ErrUnknown) && !errors.Is(err, errNotSent) {
 				return result, err
 			}
@@ -186,8 +202,8 @@ func byHTTP(url string) client.Handler {
 var errNotSent = errors.New("not sent")
 
 // post sends one request and returns what it says of the action.
-func post(ctx context.Context, c *http.Client, url, key string, body []byte) (any, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+func post(ctx context.Context, c *http.Client, service, key string, body []byte) (any, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, service, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -37,6 +39,22 @@ type outcome struct {
 	killed    bool // by a signal, or because its time was over
 	output    []byte
 	complaint string
+}
+
+// check says before anything is taken that there is nothing to start, or that it may
+// not be started. named is the flag that names it.
+func (p program) check(named string) error {
+	_, err := exec.LookPath(p.path)
+	if cause := (*exec.Error)(nil); errors.As(err, &cause) {
+		err = cause.Err
+	}
+	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+		err = cause.Err
+	}
+	if err == nil {
+		return nil
+	}
+	return hint(usage("%s %s: %s", named, p.path, err), "it is started without a shell: name a program in PATH, or a file such as ./%s that may be run (chmod +x)", filepath.Base(p.path))
 }
 
 // run starts the program with input on standard input and waits for its end, at

@@ -34,12 +34,15 @@ type verdictOf struct {
 // runDecider lets a program decide on every parked intent, until interrupted. What
 // it does not clearly decide stays parked, for people.
 func runDecider(cmd *cobra.Command, o deciderOptions) error {
+	p := program{path: o.program, pass: o.pass}
+	if err := p.check("--exec"); err != nil {
+		return err
+	}
 	reviewer, queues, err := dialReviewer(cmd)
 	if err != nil {
 		return err
 	}
 	defer reviewer.Close()
-	p := program{path: o.program, pass: o.pass}
 	return quiet(reviewer.Watch(cmd.Context(), queues, func(h schemas.HoldLine) error {
 		if h.State != schemas.Parked {
 			return nil

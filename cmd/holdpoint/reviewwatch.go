@@ -31,6 +31,12 @@ to a chat. What it does changes nothing.`,
   holdpoint review watch --notify ./tell-the-team --pass CHAT_TOKEN --key ann.key`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			p := program{path: notify, pass: pass}
+			if notify != "" {
+				if err := p.check("--notify"); err != nil {
+					return err
+				}
+			}
 			reviewer, queues, err := dialReviewer(cmd)
 			if err != nil {
 				return err
@@ -38,7 +44,7 @@ to a chat. What it does changes nothing.`,
 			defer reviewer.Close()
 			watch := watcher(cmd, reviewer)
 			if notify != "" {
-				watch = notifying(cmd, program{path: notify, pass: pass}, watch)
+				watch = notifying(cmd, p, watch)
 			}
 			return quiet(reviewer.Watch(cmd.Context(), queues, watch))
 		},
