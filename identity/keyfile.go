@@ -65,9 +65,12 @@ func (k KeyFile) Write(path string) error {
 }
 
 // writeNew writes under another name, and gives the file its own when all of it is
-// on disk.
+// on disk. Its errors speak of the file's own name.
 func writeNew(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // 0600
+	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+		return &fs.PathError{Op: "create", Path: path, Err: cause.Err}
+	}
 	if err != nil {
 		return err
 	}
@@ -76,8 +79,11 @@ func writeNew(path string, text []byte) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
-		return err
+	switch err := os.Link(f.Name(), path); {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
 	return take(path, f.Name())
 }

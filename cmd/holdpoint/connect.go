@@ -92,7 +92,11 @@ func keyOf(cmd *cobra.Command, roles []schemas.Role) (identity.KeyFile, error) {
 		return identity.KeyFile{}, err
 	}
 	if path != "" {
-		return identity.ReadKeyFile(path)
+		k, err := identity.ReadKeyFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = hint(err, "\"holdpoint identity add\" writes one, with --out FILE")
+		}
+		return k, err
 	}
 	for _, role := range roles {
 		if !slices.Contains(adminRoles(), role) {

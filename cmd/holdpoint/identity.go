@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -101,6 +103,9 @@ func (o identityOptions) identity(role schemas.Role, name schemas.Name) schemas.
 }
 
 func addIdentity(cmd *cobra.Command, o identityOptions, role schemas.Role, name schemas.Name) error {
+	if !slices.Contains(schemas.OutsideRoles(), role) {
+		return hint(usage("invalid: role %q, want %s", role, either(schemas.OutsideRoles())), "see \"holdpoint identity add --help\"")
+	}
 	k, err := identity.NewKeyFile(name, role)
 	if err != nil {
 		return err
@@ -123,12 +128,18 @@ func addIdentity(cmd *cobra.Command, o identityOptions, role schemas.Role, name 
 	k.Queues, k.Systems = id.Queues, id.Systems
 	// The key is written first: one that is lost cannot be made again, and one
 	// that is registered nowhere opens nothing.
-	if err := k.Write(o.out); err != nil {
-		return hint(err, "choose a file that does not exist, with --out")
+	switch err := k.Write(o.out); {
+	case errors.Is(err, fs.ErrExist):
+		return hint(err, "choose a file that does not exist, with --out; \"holdpoint identity list\" says whether %s was added before", name)
+	case err != nil:
+		return hint(err, "choose a file in a directory that you may write in, with --out")
 	}
 	operator := client.Operator{Conn: conn}
 	if err := operator.Add(cmd.Context(), id); err != nil {
 		_ = os.Remove(o.out)
+		if errors.Is(err, schemas.ErrClosed) {
+			err = hint(err, "choose another name; \"holdpoint identity list\" has those that are taken")
+		}
 		return err
 	}
 	status, err := operator.Gate(cmd.Context())
@@ -217,9 +228,14 @@ name is never used again.`,
 				return err
 			}
 			defer o.Close()
-			if err := o.Remove(cmd.Context(), schemas.Name(args[0]), reason); err != nil {
+			err = o.Remove(cmd.Context(), schemas.Name(args[0]), reason)
+			if errors.Is(err, schemas.ErrNotFound) {
+				err = hint(err, "see \"holdpoint identity list\"")
+			}
+			if err != nil {
 				return err
 			}
+			say(cmd.ErrOrStderr(), "holdpoint: %s is removed, for ever", args[0])
 			status, err := o.Gate(cmd.Context())
 			if err == nil && !status.Embedded {
 				say(cmd.ErrOrStderr(), "holdpoint: hint: take %s out of the users of every server and reload them, to close its connections", args[0])
