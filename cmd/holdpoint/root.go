@@ -93,10 +93,23 @@ func takes(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > len(names):
+			if near := nearest(cmd, args[0]); near != "" {
+				return hint(usage("%s: unexpected %q", cmd.CommandPath(), args[0]), "did you mean %q?", cmd.CommandPath()+" "+near)
+			}
 			return usage("%s: unexpected %q", cmd.CommandPath(), args[len(names)])
 		case len(args) < len(names):
 			return usage("%s: %s is missing", cmd.CommandPath(), names[len(args)])
 		}
 		return nil
 	}
+}
+
+// nearest returns the command below cmd whose name is most like word, or nothing if
+// none is.
+func nearest(cmd *cobra.Command, word string) string {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return near[0]
+	}
+	return ""
 }
