@@ -26,6 +26,9 @@ func TestWatch(t *testing.T) {
 		t.Errorf("the notified program got %q, %v, want the hold", got, err)
 	}
 	said := auditor.String()
+	if twice := "control.provision.stream.intents control.provision"; strings.Contains(said, twice) {
+		t.Errorf("watch says a subject twice:\n%s", said)
+	}
 	last := said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]
 	since, _, _ := strings.Cut(last, " ")
 	auditor.stop(t)

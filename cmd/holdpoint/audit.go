@@ -57,8 +57,8 @@ func auditTailCommand() *cobra.Command {
 		Use:   "tail",
 		Short: "Print the records of the audit",
 		Long: `Print the records of the audit, one line each, from --since on. With --follow, go on
-until interrupted, and say then with which sequence to go on. With -o json a line is
-the whole record.
+until interrupted, and say then with which sequence to go on. With -o json a line, and
+with -o yaml a document, is the whole record.
 
 --agent leaves out messages whose own subject is not one of the agent's.`,
 		Example: `  holdpoint audit tail --since 1 --follow --key otto.key
@@ -72,7 +72,7 @@ the whole record.
 			defer auditor.Close()
 			tail := auditor.Tail(schemas.Name(agent), from)
 			if !follow {
-				return tail.Read(cmd.Context(), printRecord(cmd))
+				return tailAudit(cmd, tail)
 			}
 			if err := quiet(tail.Follow(cmd.Context(), followAudit, printRecord(cmd))); err != nil {
 				return err
@@ -88,6 +88,19 @@ the whole record.
 	return cmd
 }
 
+// tailAudit prints what there is of a tail, and says so if it is nothing.
+func tailAudit(cmd *cobra.Command, tail *broker.Tail) error {
+	none, show := true, printRecord(cmd)
+	err := tail.Read(cmd.Context(), func(r schemas.Record) error {
+		none = false
+		return show(r)
+	})
+	if err == nil && none {
+		say(cmd.ErrOrStderr(), "holdpoint: there is no such record; without --since and --agent, all are read")
+	}
+	return err
+}
+
 // followAudit is how often a following reader looks.
 const followAudit = 250 * time.Millisecond
 
@@ -98,8 +111,8 @@ func printRecord(cmd *cobra.Command) func(schemas.Record) error {
 			say(cmd.ErrOrStderr(), "holdpoint: AUDIT/%d: %s", r.Seq, err)
 			return nil
 		}
-		if asJSON(cmd) {
-			return writeJSONLine(cmd.OutOrStdout(), replay.EntryOf(r.Seq, origin))
+		if asData(cmd) {
+			return writeLine(cmd, replay.EntryOf(r.Seq, origin))
 		}
 		_, lines := chapter(origin)
 		says := strings.Join(lines[:min(1, len(lines))], "")
@@ -185,7 +198,8 @@ func verifyAudit(ctx context.Context, a client.Auditor, since uint64, tick func(
 		return nil
 	})
 	if err == nil && n == 0 {
-		err = fmt.Errorf("%w: nothing from AUDIT/%d on", schemas.ErrNotFound, since)
+		err = hint(fmt.Errorf("reading the audit: %w: nothing from AUDIT/%d on", schemas.ErrNotFound, since), "begin earlier: what was not read is not verified")
+		return audit.Report{}, err
 	}
 	if err != nil {
 		return audit.Report{}, fmt.Errorf("reading the audit: %w", err)

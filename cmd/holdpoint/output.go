@@ -55,6 +55,20 @@ func writeJSON(w io.Writer, answer any) error {
 // writeJSONLine writes answer as one line of JSON.
 func writeJSONLine(w io.Writer, answer any) error { return writeJSONWith(w, answer) }
 
+// asData reports whether something else than text was asked for.
+func asData(cmd *cobra.Command) bool { return cmd.Flag("output").Value.String() != "table" }
+
+// writeLine writes one of many answers as a line of JSON, or as a document of YAML.
+func writeLine(cmd *cobra.Command, answer any) error {
+	if cmd.Flag("output").Value.String() == "json" {
+		return writeJSONLine(cmd.OutOrStdout(), answer)
+	}
+	if _, err := io.WriteString(cmd.OutOrStdout(), "---\n"); err != nil {
+		return err
+	}
+	return writeYAML(cmd.OutOrStdout(), answer)
+}
+
 func writeJSONWith(w io.Writer, answer any, options ...jsontext.Options) error {
 	b, err := schemas.Marshal(answer)
 	if err != nil {

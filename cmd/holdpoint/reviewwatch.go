@@ -22,7 +22,7 @@ func reviewWatchCommand() *cobra.Command {
 		Short: "Watch your queues; on a terminal, decide on each parked intent in turn",
 		Long: `Watch your queues until interrupted. On a terminal each parked intent is shown
 whole and offered in turn: approve, deny, skip or quit. Otherwise each is one
-line, with -o json one line of JSON.
+line, with -o json one line of JSON, with -o yaml one document.
 
 With --notify, a program is started for each as it is parked, with the line as
 JSON on standard input, no shell and a clean environment: to ring a bell, or post
@@ -80,7 +80,7 @@ func notifying(cmd *cobra.Command, p program, watch func(schemas.HoldLine) error
 // watcher returns what is done with each hold: on a terminal it is offered, else
 // printed.
 func watcher(cmd *cobra.Command, r client.Reviewer) func(schemas.HoldLine) error {
-	if asJSON(cmd) || !onTerminal(cmd.InOrStdin()) {
+	if asData(cmd) || !onTerminal(cmd.InOrStdin()) {
 		return holdLine(cmd)
 	}
 	o := &offer{reviewer: r, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), lines: readLines(cmd.Context(), cmd.InOrStdin())}

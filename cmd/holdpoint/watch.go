@@ -23,7 +23,8 @@ know of it: an agent its own intents, a reviewer the holds of the queues, an
 auditor everything, from the audit.
 
 An auditor's lines begin with a sequence; --since goes on after an interruption
-exactly where it was. With -o json, each line is one JSON object.`,
+exactly where it was. With -o json, each line is one JSON object, with -o yaml each is
+a document.`,
 		Example: `  holdpoint watch --key billing.key
   holdpoint watch --since 1h --key otto.key`,
 		Args: takes(),
@@ -54,8 +55,8 @@ exactly where it was. With -o json, each line is one JSON object.`,
 
 // changeLine prints where an agent's intent came to.
 func changeLine(cmd *cobra.Command) func(schemas.Status) error {
-	if asJSON(cmd) {
-		return func(s schemas.Status) error { return writeJSONLine(cmd.OutOrStdout(), s) }
+	if asData(cmd) {
+		return func(s schemas.Status) error { return writeLine(cmd, s) }
 	}
 	return func(s schemas.Status) error {
 		because := ""
@@ -69,17 +70,14 @@ func changeLine(cmd *cobra.Command) func(schemas.Status) error {
 
 // holdLine prints a hold that is open, or changed.
 func holdLine(cmd *cobra.Command) func(schemas.HoldLine) error {
-	if asJSON(cmd) {
-		return func(h schemas.HoldLine) error { return writeJSONLine(cmd.OutOrStdout(), h) }
+	if asData(cmd) {
+		return func(h schemas.HoldLine) error { return writeLine(cmd, h) }
 	}
 	return func(h schemas.HoldLine) error {
 		say(cmd.OutOrStdout(), "%s %s/%s %s risk %d seen %s", string(h.State), string(h.Agent), string(h.Intent), string(h.Action), h.Risk, h.Digest.Short())
 		return nil
 	}
 }
-
-// asJSON reports whether JSON was asked for.
-func asJSON(cmd *cobra.Command) bool { return cmd.Flag("output").Value.String() == "json" }
 
 // watchAudit follows AUDIT and prints the records that bring an intent into
 // another state, and what operators do.
@@ -98,10 +96,14 @@ func watchAudit(cmd *cobra.Command, a client.Auditor, since string) error {
 			return nil
 		}
 		word, lines := chapter(origin)
-		if asJSON(cmd) {
-			return writeJSONLine(cmd.OutOrStdout(), watchedLine(r.Seq, origin, word, lines))
+		if asData(cmd) {
+			return writeLine(cmd, watchedLine(r.Seq, origin, word, lines))
 		}
-		say(cmd.OutOrStdout(), "%d %s %-10s %s %s", r.Seq, origin.Time.UTC().Format("15:04:05.000"), word, whose(origin), lines[0])
+		about, says := whose(origin), lines[0]
+		if says == about {
+			says = ""
+		}
+		say(cmd.OutOrStdout(), "%d %s %-10s %s %s", r.Seq, origin.Time.UTC().Format("15:04:05.000"), word, about, says)
 		return nil
 	})
 }
