@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -59,10 +62,37 @@ func (f *scopeFlags) run(cmd *cobra.Command, word string, does func(client.Opera
 	if err := does(o, cmd.Context(), scope, f.reason); err != nil {
 		return err
 	}
+	if stranger := unknown(cmd.Context(), o, scope); stranger != "" {
+		say(cmd.ErrOrStderr(), "holdpoint: %s", stranger)
+	}
 	return output(cmd, map[string]any{word: scope}, func(w printer) error {
 		say(w, "%s %s", word, scope)
 		return nil
 	})
+}
+
+// unknown says that what a scope names is not there: it may be misspelt, and what was
+// meant goes on. It says nothing if the gate does not tell, as what was asked is done.
+func unknown(ctx context.Context, o client.Operator, s schemas.Scope) string {
+	switch {
+	case s.Agent != "":
+		present, _, err := o.Identities(ctx, s.Agent)
+		agent := func(id schemas.Identity) bool { return id.Role == schemas.RoleAgent }
+		if err == nil && !slices.ContainsFunc(present, agent) {
+			return fmt.Sprintf("no agent %s is registered now; see \"holdpoint identity list\"", s.Agent)
+		}
+	case s.Action != "":
+		if _, err := o.Catalog(ctx, s.Action); errors.Is(err, schemas.ErrNotFound) {
+			return fmt.Sprintf("no action %s is in the active bundle; see \"holdpoint catalog list\"", s.Action)
+		}
+	case s.System != "":
+		found, err := o.Catalog(ctx, "")
+		of := func(a schemas.CatalogEntry) bool { return a.Action.System() == s.System }
+		if err == nil && !slices.ContainsFunc(found.Actions, of) {
+			return fmt.Sprintf("no action of system %s is in the active bundle; see \"holdpoint catalog list\"", s.System)
+		}
+	}
+	return ""
 }
 
 func freezeCommand() *cobra.Command {
