@@ -31,6 +31,9 @@ const (
 	readyLook = 100 * time.Millisecond
 )
 
+// ErrInUse says that another process has the data directory.
+var ErrInUse = errors.New("another process uses it")
+
 // Config says how to run the server.
 type Config struct {
 	Tenant broker.Tenant

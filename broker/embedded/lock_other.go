@@ -18,7 +18,7 @@ func lockDir(dir string) (*os.File, error) {
 	_ = os.Remove(name)
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("locking the data directory %s: another process uses it: %w", dir, err)
+		return nil, fmt.Errorf("locking the data directory %s: %w: %w", dir, ErrInUse, err)
 	}
 	return f, nil
 }

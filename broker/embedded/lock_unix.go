@@ -21,7 +21,7 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("locking the data directory %s: another process uses it: %w", dir, err)
+		return nil, fmt.Errorf("locking the data directory %s: %w: %w", dir, ErrInUse, err)
 	}
 	return f, nil
 }

@@ -212,6 +212,9 @@ func openEmbedded(o serveOptions, log zerolog.Logger) (gateConfig, *embedded.Ser
 	server, err := embedded.Start(embedded.Config{
 		Tenant: cfg.Tenant, Dir: o.data, Port: o.port, SyncAlways: o.syncAlways, Directory: cfg.Names, Log: log,
 	})
+	if errors.Is(err, embedded.ErrInUse) {
+		err = hint(err, "a gate runs on it already: stop that one, or choose another directory with --data, and another --port")
+	}
 	if err != nil {
 		return cfg, nil, err
 	}
