@@ -107,7 +107,11 @@ func keyOf(cmd *cobra.Command, roles []schemas.Role) (identity.KeyFile, error) {
 			return k, err
 		}
 	}
-	return identity.KeyFile{}, usage("no key given: use --key FILE, or %sKEY, with the key of %s", envPrefix, either(roles))
+	err = usage("no key given: use --key FILE, or %sKEY, with the key of %s", envPrefix, either(roles))
+	if slices.ContainsFunc(roles, func(r schemas.Role) bool { return slices.Contains(adminRoles(), r) }) {
+		err = hint(err, "the keys of the admins are in the data directory of the gate, unless they were taken away: name it with --data DIR")
+	}
+	return identity.KeyFile{}, err
 }
 
 func dataOf(cmd *cobra.Command) string {

@@ -33,7 +33,7 @@ ID is AGENT/ID, or an id alone if it is unique among what waits.`,
 			}
 			records, agent, err := fetchTrail(cmd, key)
 			if err != nil {
-				return err
+				return lost(err)
 			}
 			answer := struct {
 				Records []schemas.Copy  `json:"records"`
@@ -53,6 +53,14 @@ func copies(records []schemas.Record) []schemas.Copy {
 		all[i] = schemas.CopyOf(r)
 	}
 	return all
+}
+
+// lost adds to err where an intent may be that was not found.
+func lost(err error) error {
+	if errors.Is(err, schemas.ErrNotFound) {
+		return hint(err, "\"holdpoint list\" shows what waits; of what ended long ago only the audit knows")
+	}
+	return err
 }
 
 // fetchTrail returns the records of an intent and, for its agent, who may not see

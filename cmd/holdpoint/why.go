@@ -52,7 +52,7 @@ ID is AGENT/ID, or an id alone if it is unique among what waits.`,
 			case file != "":
 				return explainFile(cmd, file, bundles)
 			case len(args) == 0:
-				return usage("%s: ID is missing", cmd.CommandPath())
+				return hint(usage("%s: ID is missing", cmd.CommandPath()), "\"holdpoint list\" shows what waits; see \"%s --help\"", cmd.CommandPath())
 			}
 			key, err := parseKey(args[0])
 			if err != nil {
@@ -89,11 +89,11 @@ func explainHere(cmd *cobra.Command, k schemas.Key, bundles []string) error {
 	}
 	defer conn.Close()
 	if conn.Role() == schemas.RoleAgent {
-		return tellAgent(cmd, client.Agent{Conn: conn}, k)
+		return lost(tellAgent(cmd, client.Agent{Conn: conn}, k))
 	}
 	e, err := gather(cmd.Context(), conn, k)
 	if err != nil {
-		return err
+		return lost(err)
 	}
 	shelf, err := shelve(conn, bundles)
 	if err != nil {
