@@ -84,6 +84,8 @@ func (v *Verifier) takeBudget(at place, r schemas.Record) {
 	switch sum := b.Taken(b.Since, schemas.Intent{}); {
 	case len(added) != 1:
 		v.find(at, fmt.Sprintf("adds %d shares of budget %s at once", len(added), b.Budget))
+	case !added[0].At.Equal(b.At):
+		v.find(at, fmt.Sprintf("dates the share of %s in budget %s %s, and is of %s", added[0].Key(), b.Budget, clock(added[0].At), clock(b.At)))
 	case added[0].Amount < 0:
 		v.find(at, fmt.Sprintf("takes %d of budget %s", added[0].Amount, b.Budget))
 	case slices.ContainsFunc(b.Spent, func(s schemas.Spent) bool { return s.Amount < 0 }):

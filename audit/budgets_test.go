@@ -138,6 +138,11 @@ func TestBudgets(t *testing.T) {
 			b.at = b.write(b.budget)
 			return b.at, "adds 0 shares of budget refunds-a-day at once"
 		},
+		"a share of another time": func(h *history) (schemas.Pointer, string) {
+			b := newTaking(h, "bot")
+			i := b.take(h.refund(releases), 60, nil, func(b *schemas.Budget) { b.Reserved[0].At = b.Since.Add(-time.Second) })
+			return b.at, "dates the share of " + i.Intent.Key().String() + " in budget refunds-a-day " + b.budget.Reserved[0].At.Format(time.RFC3339) + ", and is of " + h.now.Format(time.RFC3339)
+		},
 		"less than nothing": func(h *history) (schemas.Pointer, string) {
 			b := newTaking(h, "bot")
 			b.take(h.refund(releases), -7, nil)

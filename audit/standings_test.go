@@ -128,6 +128,17 @@ func TestStandings(t *testing.T) {
 			a.vote(h.refund(parks(1)).park())
 			return a.uses.at, "counts the uses of a standing approval only since " + h.now.Add(-time.Second).Format(time.RFC3339)
 		},
+		"uses of before it was given": func(h *history) (schemas.Pointer, string) {
+			a := h.standing("ann", func(g *schemas.Standing) { g.Uses = 1 })
+			back := func(b *schemas.Budget) { b.Reserved[0].At, b.Reserved[0].Beyond = b.Since.Add(-time.Hour), false }
+			i, other := h.refund(parks(1)).park(), h.refund(parks(1)).park()
+			a.uses.take(i, 1, nil, back)
+			first := a.uses.at
+			a.count(i).release()
+			a.uses.take(other, 1, nil, back)
+			a.count(other).release()
+			return first, "dates the share of " + i.Intent.Key().String() + " in budget -standing "
+		},
 		"no use taken": func(h *history) (schemas.Pointer, string) {
 			a := h.standing("ann")
 			return a.count(h.refund(parks(1)).park()).held, "counts STANDING/1, and BUDGETS does not say that it is used"
