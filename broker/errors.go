@@ -44,6 +44,10 @@ func meaning(err error) error {
 	}
 }
 
+// Unmade reports whether err says that there is no such stream: the broker was asked,
+// and knows. Any other ErrUnavailable says nothing of that.
+func Unmade(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound) }
+
 // wrongSequence reports whether a conditional write lost. A single stream says
 // 10071; a replicated one also says 10164, which means that another write is
 // under way and may still come to nothing. Both mean look, not settled.

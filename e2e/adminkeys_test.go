@@ -63,6 +63,28 @@ func TestAdminKeysAway(t *testing.T) {
 	g.run(append([]string{"identity", "list"}, admin...)...)
 }
 
+// TestAdminKeysUnknown: while the broker cannot say who is registered, printing makes no
+// keys and no configuration: whoever is registered would be locked out by it.
+func TestAdminKeysUnknown(t *testing.T) {
+	t.Parallel()
+	s := startServers(t, 1)
+	g := gate{t: t, dir: s.dir}
+	g.run("provision", "--apply", "--nats", s.url(), "--ca", s.path("cert.pem"), "--creds", s.creds())
+	for _, name := range []string{"policy-admin.key", "identity-admin.key"} {
+		must(t, os.Remove(filepath.Join(s.creds(), name)))
+	}
+	before := keysIn(t, s.creds())
+	must(t, s.all[0].DisableJetStream())
+	cmd := exec.CommandContext(t.Context(), holdpoint(t), "provision", "--print-server-config", "--nats", s.url(), "--ca", s.path("cert.pem"), "--creds", s.creds())
+	cmd.Dir = s.dir
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("printed without knowing who is registered:\n%s", out)
+	}
+	if diff := cmp.Diff(before, keysIn(t, s.creds())); diff != "" {
+		t.Errorf("printing changed files (-before +after):\n%s", diff)
+	}
+}
+
 // TestAdminKeysLost: when the keys of admins who were never registered are lost, printing
 // with --nats makes others, also where each process has its own.
 func TestAdminKeysLost(t *testing.T) {
@@ -82,6 +104,18 @@ func TestAdminKeysLost(t *testing.T) {
 	must(t, os.WriteFile(s.path("accounts.conf"), []byte(printed), 0o600))
 	must(t, s.all[0].Reload())
 	g.run("provision", "--apply", "--nats", s.url(), "--ca", s.path("cert.pem"), "--creds", s.path("split/provision"), "--admins", s.path("split/admin"))
+}
+
+// TestAdminKeysBesideProvision: the keys of the admins may stand in the directory of a
+// process.
+func TestAdminKeysBesideProvision(t *testing.T) {
+	t.Parallel()
+	g := gate{t: t, dir: t.TempDir()}
+	args := []string{"provision", "--print-server-config", "--creds", "split", "--split", "--admins", "split/provision"}
+	printed := g.run(args...)
+	if n := len(keysIn(t, filepath.Join(g.dir, "split/provision"))); n != 4 || g.run(args...) != printed {
+		t.Errorf("there are %d keys, want those of provision and of the admins, and the same configuration again", n)
+	}
 }
 
 // keysIn returns what the files in a directory say, by their names.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -143,10 +142,12 @@ func openProvision(cmd *cobra.Command, o provisionOptions) (*gate, error) {
 	return g, nil
 }
 
-// activeSystems returns the systems of the active bundle, or none.
+// activeSystems returns the systems of the active bundle, or none. It reads CONTROL: from
+// then on the gate knows who is registered. A broker that cannot say whether there is a
+// CONTROL must not be taken for one that has none.
 func (g *gate) activeSystems(ctx context.Context) ([]string, error) {
 	log, err := g.log(ctx, schemas.RoleProvision)
-	if errors.Is(err, schemas.ErrUnavailable) {
+	if broker.Unmade(err) {
 		return nil, nil // nothing is provisioned yet
 	}
 	if err != nil {

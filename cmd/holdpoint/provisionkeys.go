@@ -38,7 +38,8 @@ func (o provisionOptions) dirs() map[string][]schemas.Role {
 		return dirs
 	}
 	for _, stage := range allStages() {
-		dirs[filepath.Join(o.creds, string(stage))] = rolesOf([]schemas.Role{stage})
+		dir := filepath.Join(o.creds, string(stage))
+		dirs[dir] = append(dirs[dir], rolesOf([]schemas.Role{stage})...)
 	}
 	return dirs
 }
