@@ -48,7 +48,8 @@ type Answer struct {
 	// Bundle returns the archive that is stored under a digest.
 	Bundle func(ctx context.Context, digest schemas.Digest) ([]byte, error)
 
-	looking looking
+	looking   looking
+	balancing balancing
 }
 
 // Claim answers a claim on "claims.<executor>.<agent>.<intent>".

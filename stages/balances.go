@@ -53,8 +53,15 @@ func (a *Answer) budgets(ctx context.Context, q schemas.Question, most int) (sch
 	if err != nil {
 		return schemas.Answer{}, err
 	}
+	before, err := a.balancing.enter()
+	if err != nil {
+		return schemas.Answer{}, err
+	}
+	defer a.balancing.leave()
 	now := a.Execute.now()
-	found, unread, err := a.touched(ctx, budgets, now, most)
+	found, unread, err := a.balancing.look(ctx, string(policy.Digest())+" "+q.Budget, before, func() ([]touched, int, error) {
+		return a.touched(ctx, budgets, now, most)
+	})
 	if err != nil {
 		return schemas.Answer{}, err
 	}
