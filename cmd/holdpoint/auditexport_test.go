@@ -201,4 +201,11 @@ func TestAuditSince(t *testing.T) {
 	if seq, err := b.sequence(t.Context(), otto); err != nil || seq <= records[len(records)-1].Seq {
 		t.Errorf("since in an hour: got %d, %v, want behind the last", seq, err)
 	}
+	for text, all := range map[string]bool{"0001-01-01": true, "1500-01-01": true, "65535d": true, "2262-01-01": false, "2300-01-01": false, "9999-12-31": false} {
+		b, err := parseSince(text, time.Now())
+		check(t, err)
+		if seq, err := b.sequence(t.Context(), otto); err != nil || (seq == 1) != all || seq == 0 {
+			t.Errorf("since %s: got %d, %v, want the first %t", text, seq, err, all)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -38,18 +39,30 @@ func parseSince(text string, now time.Time) (beginning, error) {
 	}
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return beginning{at: now.AddDate(0, 0, -int(n))}, nil
+			return beginAt(now.AddDate(0, 0, -int(n))), nil
 		}
 	}
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return beginning{at: now.Add(-ago)}, nil
+		return beginAt(now.Add(-ago)), nil
 	}
 	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
 		if at, err := time.Parse(form, text); err == nil {
-			return beginning{at: at}, nil
+			return beginAt(at), nil
 		}
 	}
 	return beginning{}, usage("--since %q: want "+sinceForms, text)
+}
+
+// beginAt returns the beginning at a moment. The broker counts nanoseconds from 1970 on:
+// what is before, or after all of them, must not come out at the other end.
+func beginAt(at time.Time) beginning {
+	if at.Before(time.Unix(0, 0)) {
+		return beginning{seq: 1}
+	}
+	if last := time.Unix(0, math.MaxInt64); at.After(last) {
+		at = last
+	}
+	return beginning{at: at}
 }
 
 // sequence returns the first sequence in AUDIT that b includes: one behind the last
