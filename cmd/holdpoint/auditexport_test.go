@@ -171,6 +171,29 @@ func TestExportIsPrivate(t *testing.T) {
 	exportAll(t, path, auditEntries(4, 3))
 }
 
+// TestPrivateFileOfAnother: a file that somebody else left for root to write into is
+// left alone, by exports and by lines.
+func TestPrivateFileOfAnother(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("nobody but root can write into what is another's alone")
+	}
+	path := filepath.Join(t.TempDir(), "lines.jsonl")
+	check(t, os.WriteFile(path, []byte("{}\n"), 0o600))
+	check(t, os.Chown(path, 65534, 65534))
+	if e, err := openExport(path); err == nil {
+		_ = e.close()
+		t.Error("it was opened for an export")
+	}
+	if l, err := createLineFile(path, "decisions"); err == nil {
+		_ = l.close()
+		t.Error("it was opened for lines")
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "{}\n" {
+		t.Errorf("it says %q now, %v", text, err)
+	}
+}
+
 // TestAuditSince: the first record at or after a moment, and the kinds that are
 // asked for in the order of AUDIT.
 func TestAuditSince(t *testing.T) {

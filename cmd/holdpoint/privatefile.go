@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -16,8 +17,15 @@ func openPrivate(path string, flag int) (*os.File, error) {
 // What is no file, such as a pipe, has rights of its own.
 func checkPrivate(f *os.File) error {
 	info, err := f.Stat()
-	if err == nil && info.Mode().IsRegular() && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		err = fmt.Errorf("others may open it (%s); \"chmod 600\" keeps them out", info.Mode().Perm())
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || runtime.GOOS == "windows":
+		return nil
+	case anothers(info): // root may write into it all the same
+		return errors.New("it belongs to another user, who may open it")
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("others may open it (%s); \"chmod 600\" keeps them out", info.Mode().Perm())
 	}
-	return err
+	return nil
 }
