@@ -55,7 +55,9 @@ func standingMark(queue, agent schemas.Name, id schemas.IntentID) mark {
 
 // takeStanding takes in a standing approval, or that one is revoked. People from
 // outside write them: what does not read says nothing, but a revocation revokes what
-// its subject names, whatever it says.
+// its subject names, whatever it says. When AUDIT was behind, only its writer says since
+// when: a reviewer who dates it back has a gate found that did nothing wrong. To go by
+// nobody's word would be to find nothing then, whatever a gate does.
 func (v *Verifier) takeStanding(at place, s schemas.Subject, r schemas.Record) {
 	if len(v.standings.all)+len(v.standings.revoked) > v.standings.most {
 		v.standings.forget(v.judged.copied)

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -154,4 +155,28 @@ func TestStandingHorizons(t *testing.T) {
 			return b.vote(h.refund(waits(1)).park()).held, "which was revoked by then"
 		},
 	})
+}
+
+// TestRevocationDatedBack: a reviewer who dates a revocation back makes nobody a liar, as
+// long as AUDIT keeps up. When it was behind, a revocation is taken at its word: nothing
+// else says when it was written, and a gate that goes on after one is to be found then, too.
+func TestRevocationDatedBack(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	a := h.standing("ann", week)
+	i := a.vote(h.refund(parks(1)).park()).release()
+	i.claim("runner").report(schemas.Done)
+	h.wait(time.Hour)
+	h.write(schemas.Revocation{ID: a.given.ID, Reviewer: "bob", Queue: "billing", Agent: "bot", At: h.now.Add(-2 * time.Hour)})
+	h.quiet(time.Hour)
+	for seed := range uint64(8) {
+		mixed, copied := inTime(seed, h.records)
+		if got := verifyForgetfully(mixed, copied); got.First() != nil {
+			t.Errorf("in order %d: found %v", seed, got.First())
+		}
+	}
+	got := verify(copiedAtOnce(h.records), h.now.Add(time.Hour)).First()
+	if got == nil || got.Intent != i.Key() || !strings.HasSuffix(got.Text, "counts STANDING/1, which was revoked by then") {
+		t.Errorf("copied at once: found %v, want that the revocation counts", got)
+	}
 }
