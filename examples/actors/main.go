@@ -98,10 +98,13 @@ func perform(_ context.Context, t client.Task) (any, error) {
 const mostCents = 100_000
 
 // decide approves small refunds and denies large ones. Anything else it leaves to
-// people.
+// people. What is unavailable now, Watch offers again.
 func decide(ctx context.Context, r client.Reviewer, queues []schemas.Name) error {
 	return r.Watch(ctx, queues, func(line schemas.HoldLine) error {
 		held, err := r.Hold(ctx, schemas.Key{Agent: line.Agent, ID: line.Intent})
+		if errors.Is(err, schemas.ErrUnavailable) {
+			return err
+		}
 		if err != nil || held.State != schemas.Parked || held.Intent.Action != "shop.refund" {
 			return nil // decided meanwhile, or not for this service
 		}
@@ -118,6 +121,9 @@ func decide(ctx context.Context, r client.Reviewer, queues []schemas.Name) error
 		}
 		ruling, err := r.Decide(ctx, held, verdict, reason)
 		fmt.Println("decided", held.Intent.Key(), verdict, ruling.State, ruling.Code, err)
+		if errors.Is(err, schemas.ErrUnavailable) {
+			return err
+		}
 		return nil
 	})
 }
